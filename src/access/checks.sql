@@ -1,0 +1,78 @@
+-- The questions that applications, policies and the extension's own functions ask about the actor.
+-- An anonymous session, an unknown organization and an unknown permission all get the answer no.
+
+CREATE FUNCTION orgusers.can(org_id uuid, permission text) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT EXISTS (SELECT FROM orgusers.rights r
+                   WHERE r.user_id = orgusers.current_user_id() AND r.org_id = can.org_id AND r.permission = can.permission);
+END;
+COMMENT ON FUNCTION orgusers.can(uuid, text) IS 'Whether the actor has the permission in the organization; false for an anonymous session and for NULLs. For policies: USING (orgusers.can(org_id, ''docs.read''))';
+
+CREATE FUNCTION orgusers.orgs_with(permission text) RETURNS uuid[]
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT coalesce(array_agg(DISTINCT r.org_id ORDER BY r.org_id), '{}') FROM orgusers.rights r
+    WHERE r.user_id = orgusers.current_user_id() AND r.permission = orgs_with.permission;
+END;
+COMMENT ON FUNCTION orgusers.orgs_with(text) IS 'Organizations in which the actor has the permission, in order of their ids; an empty array for an anonymous session';
+
+CREATE FUNCTION orgusers.has_role(org_id uuid, role text) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT EXISTS (SELECT FROM orgusers.memberships m
+                   JOIN orgusers.held_roles h USING (org_id, user_id)
+                   JOIN orgusers.roles r ON r.org_id = h.org_id AND r.id = h.role_id
+                   WHERE m.user_id = orgusers.current_user_id() AND m.org_id = has_role.org_id
+                     AND m.status = 'active' AND r.name = has_role.role);
+END;
+COMMENT ON FUNCTION orgusers.has_role(uuid, text) IS 'Whether the actor holds the role of that name in the organization, directly or by a group. Prefer can(): it asks what a role is for';
+
+CREATE FUNCTION orgusers.is_member(org_id uuid) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT EXISTS (SELECT FROM orgusers.memberships m
+                   WHERE m.user_id = orgusers.current_user_id() AND m.org_id = is_member.org_id AND m.status = 'active');
+END;
+COMMENT ON FUNCTION orgusers.is_member(uuid) IS 'Whether the actor is an active user of the organization';
+
+CREATE FUNCTION orgusers.require_user() RETURNS uuid
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF orgusers.current_user_id() IS NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'OU001', MESSAGE = 'nobody is signed in',
+            HINT = 'Sign in with sign_in(), or let the trusted server call act_as(), in the same transaction.';
+    END IF;
+    RETURN orgusers.current_user_id();
+END $$;
+COMMENT ON FUNCTION orgusers.require_user() IS 'The actor; raises OU001 in an anonymous session';
+
+CREATE FUNCTION orgusers.require(org_id uuid, permission text) RETURNS void
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF orgusers.can(require.org_id, require.permission) THEN
+        RETURN;
+    END IF;
+    PERFORM orgusers.require_user();
+    -- Who is not a user of the organization does not learn whether it exists.
+    IF orgusers.is_member(require.org_id) IS NOT TRUE THEN
+        RAISE EXCEPTION USING ERRCODE = 'OU101', MESSAGE = 'no such organization among yours',
+            HINT = 'my_organizations() lists them.';
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = 'OU002', MESSAGE = format('permission %s is needed in this organization', coalesce(quote_ident(require.permission), 'NULL')),
+        HINT = 'Ask a user of the organization who may assign roles.';
+END $$;
+COMMENT ON FUNCTION orgusers.require(uuid, text) IS 'Returns when the actor has the permission in the organization, else raises: OU001 nobody is signed in, OU101 the actor is not an active user of the organization (whether it exists is not told), OU002 the permission is missing';
+
+CREATE FUNCTION orgusers.may_grant(user_id uuid, org_id uuid, role_id uuid) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT EXISTS (SELECT FROM orgusers.memberships m
+                   JOIN orgusers.held_roles h USING (org_id, user_id)
+                   JOIN orgusers.roles own ON own.org_id = h.org_id AND own.id = h.role_id
+                   JOIN orgusers.role_template_grants g ON g.policy = own.policy AND g.template = own.template
+                   JOIN orgusers.roles given ON given.org_id = m.org_id AND given.template = g.grantable
+                   WHERE m.user_id = may_grant.user_id AND m.org_id = may_grant.org_id AND m.status = 'active'
+                     AND given.id = may_grant.role_id);
+END;
+COMMENT ON FUNCTION orgusers.may_grant(uuid, uuid, uuid) IS 'Whether the user may give that role of the organization to others and take it, by a role the user holds there. Internal';

@@ -1,0 +1,110 @@
+-- Founding, naming, choosing and deleting organizations.
+
+CREATE FUNCTION orgusers.checked_name(what text, name text) RETURNS text
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF orgusers.is_name(checked_name.name) IS NOT TRUE THEN
+        RAISE EXCEPTION USING ERRCODE = 'OU106', MESSAGE = format('%s is not usable', what),
+            HINT = 'A name has 1 to 200 characters, no control characters, and no blank at either end.';
+    END IF;
+    RETURN checked_name.name;
+END $$;
+COMMENT ON FUNCTION orgusers.checked_name(text, text) IS 'The name, if is_name() accepts it, else OU106. Internal';
+
+CREATE FUNCTION orgusers.authorize_change(org_id uuid, permission text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    -- Asked twice: an outsider must not get as far as the lock, and rights can go while one waits for it.
+    PERFORM orgusers.require(authorize_change.org_id, authorize_change.permission);
+    PERFORM orgusers.lock_organization(authorize_change.org_id);
+    PERFORM orgusers.require(authorize_change.org_id, authorize_change.permission);
+END $$;
+COMMENT ON FUNCTION orgusers.authorize_change(uuid, text) IS 'Begins a change that the invariants guard: requires the permission and takes the organization''s lock. Raises what require() raises. Internal';
+
+CREATE FUNCTION orgusers.create_organization(name text, policy text, id uuid DEFAULT NULL, time_zone text DEFAULT 'UTC') RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    actor uuid := orgusers.require_user();
+    rules orgusers.policies;
+    org   uuid := coalesce(create_organization.id, orgusers.new_id());
+BEGIN
+    SELECT * INTO rules FROM orgusers.policies p WHERE p.id = create_organization.policy;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'OU105', MESSAGE = 'no such policy',
+            HINT = 'The table orgusers.policies lists them; the database''s owner installs them.';
+    END IF;
+    INSERT INTO orgusers.organizations (id, name, policy, time_zone)
+        VALUES (org, orgusers.checked_name('this name of an organization', create_organization.name), rules.id, create_organization.time_zone)
+        ON CONFLICT DO NOTHING;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'OU107', MESSAGE = 'this id of an organization is in use';
+    END IF;
+    INSERT INTO orgusers.roles (org_id, policy, template, name)
+        SELECT org, t.policy, t.id, t.name FROM orgusers.role_templates t WHERE t.policy = rules.id;
+    INSERT INTO orgusers.memberships (org_id, user_id) VALUES (org, actor);
+    INSERT INTO orgusers.membership_roles (org_id, user_id, role_id)
+        SELECT org, actor, r.id
+        FROM orgusers.roles r JOIN orgusers.role_templates t ON t.policy = r.policy AND t.id = r.template
+        WHERE r.org_id = org AND t.founder;
+    -- A paid default plan has the founder as billing admin.
+    INSERT INTO orgusers.subscriptions (org_id, plan, paid, billing_admin_id)
+        SELECT org, p.id, p.paid, CASE WHEN p.paid THEN actor END FROM orgusers.plans p WHERE p.id = rules.default_plan;
+    UPDATE orgusers.users u SET current_org_id = org WHERE u.id = actor AND u.current_org_id IS NULL;
+    PERFORM orgusers.check_now();
+    RETURN org;
+END $$;
+COMMENT ON FUNCTION orgusers.create_organization(text, text, uuid, text) IS 'Makes an organization under a policy, on the policy''s default plan, with the actor as its first user, who gets the founder''s roles; returns its id. Any signed-in user. OU001 nobody is signed in, OU105 no such policy, OU106 bad name, OU107 id in use, 22023 unknown time zone';
+
+CREATE FUNCTION orgusers.rename_organization(org_id uuid, name text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM orgusers.require(rename_organization.org_id, 'organization.rename');
+    UPDATE orgusers.organizations o SET name = orgusers.checked_name('this name of an organization', rename_organization.name)
+        WHERE o.id = rename_organization.org_id;
+END $$;
+COMMENT ON FUNCTION orgusers.rename_organization(uuid, text) IS 'Changes an organization''s name. Needs organization.rename. OU106 bad name, and what require() raises';
+
+CREATE FUNCTION orgusers.delete_organization(org_id uuid) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM orgusers.authorize_change(delete_organization.org_id, 'organization.delete');
+    DELETE FROM orgusers.organizations o WHERE o.id = delete_organization.org_id;
+    UPDATE orgusers.users u SET current_org_id = NULL WHERE u.current_org_id = delete_organization.org_id;
+    PERFORM orgusers.check_now();
+END $$;
+COMMENT ON FUNCTION orgusers.delete_organization(uuid) IS 'Deletes an organization with all that belongs to it here; foreign keys of the application''s tables decide about theirs. Needs organization.delete. Raises what require() raises';
+
+CREATE FUNCTION orgusers.current_organization_id() RETURNS uuid
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT m.org_id FROM orgusers.users u JOIN orgusers.memberships m ON m.user_id = u.id AND m.org_id = u.current_org_id
+    WHERE u.id = orgusers.current_user_id() AND m.status = 'active';
+END;
+COMMENT ON FUNCTION orgusers.current_organization_id() IS 'The organization the actor chose last with switch_organization(), as long as the actor is an active user of it; else NULL';
+
+CREATE FUNCTION orgusers.switch_organization(org_id uuid) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    actor uuid := orgusers.require_user();
+BEGIN
+    IF orgusers.is_member(switch_organization.org_id) IS NOT TRUE THEN
+        RAISE EXCEPTION USING ERRCODE = 'OU101', MESSAGE = 'no such organization among yours',
+            HINT = 'my_organizations() lists them.';
+    END IF;
+    UPDATE orgusers.users u SET current_org_id = switch_organization.org_id WHERE u.id = actor;
+END $$;
+COMMENT ON FUNCTION orgusers.switch_organization(uuid) IS 'Makes one of the actor''s organizations the current one, remembered for later sessions. OU001 nobody is signed in, OU101 the actor is not an active user of it';
+
+CREATE FUNCTION orgusers.my_organizations()
+    RETURNS TABLE (org_id uuid, name text, policy text, status text, roles text[], is_current boolean)
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT o.id, o.name, o.policy, m.status,
+           ARRAY(SELECT DISTINCT r.name FROM orgusers.held_roles h JOIN orgusers.roles r ON r.org_id = h.org_id AND r.id = h.role_id
+                 WHERE h.org_id = m.org_id AND h.user_id = m.user_id ORDER BY r.name),
+           o.id IS NOT DISTINCT FROM orgusers.current_organization_id()
+    FROM orgusers.memberships m JOIN orgusers.organizations o ON o.id = m.org_id
+    WHERE m.user_id = orgusers.current_user_id()
+    ORDER BY o.name, o.id;
+END;
+COMMENT ON FUNCTION orgusers.my_organizations() IS 'Organizations of the actor, also those in which the membership is deactivated; none for an anonymous session';

@@ -1,0 +1,33 @@
+-- Organizations and who belongs to them.
+
+-- fillfactor: the epoch is updated in place (HOT) by every change that the invariants guard.
+CREATE TABLE orgusers.organizations (
+    id         uuid PRIMARY KEY DEFAULT orgusers.new_id(),
+    name       text NOT NULL CHECK (orgusers.is_name(name)),
+    policy     text NOT NULL REFERENCES orgusers.policies,
+    time_zone  text NOT NULL DEFAULT 'UTC' CHECK ((timestamptz '2000-01-01 00:00:00+00' AT TIME ZONE time_zone) IS NOT NULL),
+    epoch      bigint NOT NULL DEFAULT 0,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    UNIQUE (id, policy)
+) WITH (fillfactor = 80);
+COMMENT ON TABLE orgusers.organizations IS 'Organizations';
+COMMENT ON COLUMN orgusers.organizations.policy IS 'Rule-book that the organization follows';
+COMMENT ON COLUMN orgusers.organizations.time_zone IS 'Time zone of the organization, for times in its mails; an unknown one is refused (22023)';
+COMMENT ON COLUMN orgusers.organizations.epoch IS 'Counts the changes that the invariants guard. Updating it is the lock that such a change takes first, see lock_organization';
+SELECT pg_extension_config_dump('orgusers.organizations', '');
+
+CREATE TABLE orgusers.memberships (
+    org_id         uuid NOT NULL REFERENCES orgusers.organizations ON DELETE CASCADE,
+    user_id        uuid NOT NULL REFERENCES orgusers.users ON DELETE CASCADE,
+    status         text NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'deactivated')),
+    invited_by     uuid,
+    joined_at      timestamptz NOT NULL DEFAULT now(),
+    deactivated_at timestamptz,
+    PRIMARY KEY (org_id, user_id),
+    CHECK ((status = 'deactivated') = (deactivated_at IS NOT NULL))
+);
+CREATE INDEX memberships_user_id_org_id_idx ON orgusers.memberships (user_id, org_id);
+COMMENT ON TABLE orgusers.memberships IS 'Who is a user of which organization';
+COMMENT ON COLUMN orgusers.memberships.status IS 'active, or deactivated: kept with roles and groups, but without rights and without a seat';
+COMMENT ON COLUMN orgusers.memberships.invited_by IS 'User whose invitation was accepted, who may be gone since; NULL for the founder';
+SELECT pg_extension_config_dump('orgusers.memberships', '');

@@ -1,0 +1,29 @@
+-- Roles of an organization and who holds them.
+
+-- policy is the organization's own: the foreign keys tie role, template and organization together, so that an
+-- organization cannot change its policy under its roles.
+CREATE TABLE orgusers.roles (
+    org_id   uuid NOT NULL,
+    id       uuid NOT NULL DEFAULT orgusers.new_id(),
+    policy   text NOT NULL,
+    template text NOT NULL,
+    name     text NOT NULL CHECK (orgusers.is_name(name)),
+    PRIMARY KEY (org_id, id),
+    UNIQUE (org_id, name),
+    FOREIGN KEY (org_id, policy) REFERENCES orgusers.organizations (id, policy) ON DELETE CASCADE,
+    FOREIGN KEY (policy, template) REFERENCES orgusers.role_templates ON UPDATE CASCADE
+);
+COMMENT ON TABLE orgusers.roles IS 'Roles of an organization, made from its policy''s templates. Permissions and limits are the template''s';
+SELECT pg_extension_config_dump('orgusers.roles', '');
+
+CREATE TABLE orgusers.membership_roles (
+    org_id  uuid NOT NULL,
+    user_id uuid NOT NULL,
+    role_id uuid NOT NULL,
+    PRIMARY KEY (org_id, user_id, role_id),
+    FOREIGN KEY (org_id, user_id) REFERENCES orgusers.memberships ON DELETE CASCADE,
+    FOREIGN KEY (org_id, role_id) REFERENCES orgusers.roles ON DELETE CASCADE
+);
+CREATE INDEX membership_roles_org_id_role_id_idx ON orgusers.membership_roles (org_id, role_id);
+COMMENT ON TABLE orgusers.membership_roles IS 'Roles that a user holds directly; further ones come with groups';
+SELECT pg_extension_config_dump('orgusers.membership_roles', '');

@@ -1,0 +1,120 @@
+-- Who may do what with the extension's own objects.  This is the whole of it: nothing above grants anything.
+--
+-- Three audiences, each a list of functions:
+--   application  any role through which users act, trusted or not: every question and every flow, and sign_in()
+--   server       trusted with identity: application's, and act_as(), the users' directory, plans
+--   mailer       claims and acknowledges mail, nothing else
+-- Whatever is in no list (internal functions, keys, installers) stays with the owner.
+
+REVOKE ALL ON ALL TABLES IN SCHEMA orgusers FROM PUBLIC;
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA orgusers FROM PUBLIC;
+
+CREATE FUNCTION orgusers.audience_functions(audience text) RETURNS text[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE audience
+        WHEN 'application' THEN ARRAY[
+            'version',
+            -- the operators of our types
+            'email_eq', 'email_ne', 'email_lt', 'email_le', 'email_gt', 'email_ge', 'email_cmp', 'email_hash', 'email_hash_extended',
+            'invitation_token_eq', 'invitation_token_ne',
+            -- who acts
+            'sign_in', 'sign_out', 'current_user_id', 'my_profile', 'update_profile',
+            -- what the actor may
+            'can', 'require', 'has_role', 'is_member', 'orgs_with',
+            -- organizations and their users
+            'create_organization', 'rename_organization', 'delete_organization', 'my_organizations',
+            'switch_organization', 'current_organization_id',
+            'list_users', 'set_user_roles', 'set_user_groups', 'remove_user', 'deactivate_user', 'reactivate_user',
+            'create_group', 'rename_group', 'delete_group', 'set_group_roles',
+            'set_billing_admin', 'set_billing_cc', 'billing_contact',
+            -- invitations
+            'invite_user', 'list_invitations', 'resend_invitation', 'invitation_link', 'cancel_invitation', 'remove_invitation',
+            'preview_invitation', 'accept_invitation', 'decline_invitation',
+            'my_invitations', 'accept_my_invitation', 'decline_my_invitation']
+        WHEN 'server' THEN ARRAY[
+            'act_as', 'register_user', 'set_email_verified', 'change_email', 'set_plan', 'billing_addresses']
+        WHEN 'mailer' THEN ARRAY['claim_mail', 'mail_sent', 'mail_failed', 'release_mail', 'mail_status']
+    END;
+COMMENT ON FUNCTION orgusers.audience_functions(text) IS 'Names of the functions that an audience (application, server: beyond application''s, mailer) may call; NULL for any other word. Internal';
+
+-- What the actor may see of the tables; nothing when anonymous.  Nothing can be written but through functions.
+CREATE FUNCTION orgusers.grant_to(role regrole, audience text) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    callable regprocedure;
+BEGIN
+    IF role IS NULL OR orgusers.audience_functions(audience) IS NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'OU009', MESSAGE = 'no such role or audience',
+            HINT = 'The audiences are application, server and mailer.';
+    END IF;
+    IF audience = 'server' THEN
+        PERFORM orgusers.grant_to(role, 'application');
+    END IF;
+    EXECUTE format('GRANT USAGE ON SCHEMA orgusers TO %s', role);
+    FOR callable IN SELECT p.oid FROM pg_proc p
+                    WHERE p.pronamespace = 'orgusers'::regnamespace AND p.proname = ANY (orgusers.audience_functions(audience)) LOOP
+        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s', callable, role);
+    END LOOP;
+    IF audience = 'application' THEN
+        EXECUTE format('GRANT SELECT ON orgusers.users, orgusers.organizations, orgusers.memberships, orgusers.roles,'
+            ' orgusers.membership_roles, orgusers.groups, orgusers.group_members, orgusers.group_roles, orgusers.subscriptions,'
+            ' orgusers.invitations, orgusers.invitation_roles, orgusers.invitation_groups,'
+            ' orgusers.policies, orgusers.plans, orgusers.permissions, orgusers.role_templates,'
+            ' orgusers.role_template_permissions, orgusers.role_template_grants TO %s', role);
+    END IF;
+END $$;
+COMMENT ON FUNCTION orgusers.grant_to(regrole, text) IS 'Grants a role what its audience needs: application (any role through which users act), server (trusted to say who acts, with act_as) or mailer. Call it again after an upgrade. For the database''s owner; OU009 for NULL or another audience';
+REVOKE ALL ON FUNCTION orgusers.audience_functions(text), orgusers.grant_to(regrole, text) FROM PUBLIC;
+
+ALTER TABLE orgusers.organizations ENABLE ROW LEVEL SECURITY;
+CREATE POLICY seen ON orgusers.organizations FOR SELECT USING (orgusers.can(id, 'organization.view'));
+COMMENT ON POLICY seen ON orgusers.organizations IS 'Organizations that the actor may see';
+
+ALTER TABLE orgusers.roles ENABLE ROW LEVEL SECURITY;
+CREATE POLICY seen ON orgusers.roles FOR SELECT USING (orgusers.can(org_id, 'organization.view'));
+COMMENT ON POLICY seen ON orgusers.roles IS 'Roles of organizations that the actor may see';
+
+ALTER TABLE orgusers.groups ENABLE ROW LEVEL SECURITY;
+CREATE POLICY seen ON orgusers.groups FOR SELECT USING (orgusers.can(org_id, 'organization.view'));
+COMMENT ON POLICY seen ON orgusers.groups IS 'Groups of organizations that the actor may see';
+
+ALTER TABLE orgusers.group_roles ENABLE ROW LEVEL SECURITY;
+CREATE POLICY seen ON orgusers.group_roles FOR SELECT USING (orgusers.can(org_id, 'organization.view'));
+COMMENT ON POLICY seen ON orgusers.group_roles IS 'What the groups carry of organizations that the actor may see';
+
+ALTER TABLE orgusers.memberships ENABLE ROW LEVEL SECURITY;
+CREATE POLICY seen ON orgusers.memberships FOR SELECT
+    USING (user_id = orgusers.current_user_id() OR orgusers.can(org_id, 'users.view'));
+COMMENT ON POLICY seen ON orgusers.memberships IS 'The actor''s own, and those of organizations whose users the actor may see';
+
+ALTER TABLE orgusers.membership_roles ENABLE ROW LEVEL SECURITY;
+CREATE POLICY seen ON orgusers.membership_roles FOR SELECT
+    USING (user_id = orgusers.current_user_id() OR orgusers.can(org_id, 'users.view'));
+COMMENT ON POLICY seen ON orgusers.membership_roles IS 'The actor''s own, and those of organizations whose users the actor may see';
+
+ALTER TABLE orgusers.group_members ENABLE ROW LEVEL SECURITY;
+CREATE POLICY seen ON orgusers.group_members FOR SELECT
+    USING (user_id = orgusers.current_user_id() OR orgusers.can(org_id, 'users.view'));
+COMMENT ON POLICY seen ON orgusers.group_members IS 'The actor''s own, and those of organizations whose users the actor may see';
+
+-- The inner table is under its own policy.
+ALTER TABLE orgusers.users ENABLE ROW LEVEL SECURITY;
+CREATE POLICY seen ON orgusers.users FOR SELECT
+    USING (id = orgusers.current_user_id() OR EXISTS (SELECT FROM orgusers.memberships m WHERE m.user_id = users.id));
+COMMENT ON POLICY seen ON orgusers.users IS 'The actor, and the users of organizations whose users the actor may see';
+
+ALTER TABLE orgusers.subscriptions ENABLE ROW LEVEL SECURITY;
+CREATE POLICY seen ON orgusers.subscriptions FOR SELECT USING (orgusers.can(org_id, 'billing.view'));
+COMMENT ON POLICY seen ON orgusers.subscriptions IS 'Subscriptions of organizations whose billing the actor may see';
+
+ALTER TABLE orgusers.invitations ENABLE ROW LEVEL SECURITY;
+CREATE POLICY seen ON orgusers.invitations FOR SELECT USING (orgusers.can(org_id, 'users.view'));
+COMMENT ON POLICY seen ON orgusers.invitations IS 'Invitations of organizations whose users the actor may see; the invited person''s are in my_invitations()';
+
+ALTER TABLE orgusers.invitation_roles ENABLE ROW LEVEL SECURITY;
+CREATE POLICY seen ON orgusers.invitation_roles FOR SELECT USING (orgusers.can(org_id, 'users.view'));
+COMMENT ON POLICY seen ON orgusers.invitation_roles IS 'Roles of the invitations that the actor may see';
+
+ALTER TABLE orgusers.invitation_groups ENABLE ROW LEVEL SECURITY;
+CREATE POLICY seen ON orgusers.invitation_groups FOR SELECT USING (orgusers.can(org_id, 'users.view'));
+COMMENT ON POLICY seen ON orgusers.invitation_groups IS 'Groups of the invitations that the actor may see';

@@ -1,0 +1,84 @@
+-- What must always hold, for every path that writes.  Foreign keys, checks and unique indexes stand with their
+-- tables; here is what those cannot say.
+
+CREATE FUNCTION orgusers.lock_organization(org_id uuid) RETURNS boolean
+    LANGUAGE c VOLATILE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'orgusers_lock_organization';
+COMMENT ON FUNCTION orgusers.lock_organization(uuid) IS 'Takes, until the end of the transaction, the lock that guards an organization''s seats, role holders, billing admin and plan: updates its epoch, once a transaction. Whoever changes those calls it first and then reads with a new command. Returns whether the organization exists. A serialization failure (40001) at REPEATABLE READ and above means that it has changed meanwhile. Internal';
+
+CREATE FUNCTION orgusers.seats_check() RETURNS trigger
+    LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'orgusers_seats_check';
+COMMENT ON FUNCTION orgusers.seats_check() IS 'Constraint trigger: an organization has no more active users than its plan has seats (OU301)';
+
+CREATE FUNCTION orgusers.holders_check() RETURNS trigger
+    LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'orgusers_holders_check';
+COMMENT ON FUNCTION orgusers.holders_check() IS 'Constraint trigger: a role keeps its template''s least and most active holders (OU303, OU304)';
+
+CREATE FUNCTION orgusers.billing_admin_check() RETURNS trigger
+    LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'orgusers_billing_admin_check';
+COMMENT ON FUNCTION orgusers.billing_admin_check() IS 'Constraint trigger: the billing admin is an active user of the organization (OU302)';
+
+CREATE FUNCTION orgusers.truncate_check() RETURNS trigger
+    LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'orgusers_truncate_check';
+COMMENT ON FUNCTION orgusers.truncate_check() IS 'TRUNCATE trigger: not while there are organizations (OU305)';
+
+-- At the end of the statement: a refusal belongs to the call that asked for too much.
+CREATE CONSTRAINT TRIGGER seats AFTER INSERT OR UPDATE OF org_id, status ON orgusers.memberships
+    DEFERRABLE FOR EACH ROW WHEN (NEW.status = 'active') EXECUTE FUNCTION orgusers.seats_check();
+CREATE CONSTRAINT TRIGGER seats AFTER INSERT OR UPDATE OF org_id, plan ON orgusers.subscriptions
+    DEFERRABLE FOR EACH ROW EXECUTE FUNCTION orgusers.seats_check();
+
+-- At commit: handing over takes two steps, in either order.
+CREATE CONSTRAINT TRIGGER holders AFTER INSERT OR UPDATE OR DELETE ON orgusers.membership_roles
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION orgusers.holders_check();
+CREATE CONSTRAINT TRIGGER holders AFTER UPDATE OF org_id, status ON orgusers.memberships
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION orgusers.holders_check();
+CREATE CONSTRAINT TRIGGER holders AFTER UPDATE OR DELETE ON orgusers.roles
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION orgusers.holders_check();
+
+CREATE CONSTRAINT TRIGGER billing_admin AFTER UPDATE OF org_id, status ON orgusers.memberships
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.status <> 'active') EXECUTE FUNCTION orgusers.billing_admin_check();
+CREATE CONSTRAINT TRIGGER billing_admin AFTER INSERT OR UPDATE ON orgusers.subscriptions
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.paid) EXECUTE FUNCTION orgusers.billing_admin_check();
+
+CREATE TRIGGER truncate_check AFTER TRUNCATE ON orgusers.memberships FOR EACH STATEMENT EXECUTE FUNCTION orgusers.truncate_check();
+CREATE TRIGGER truncate_check AFTER TRUNCATE ON orgusers.membership_roles FOR EACH STATEMENT EXECUTE FUNCTION orgusers.truncate_check();
+CREATE TRIGGER truncate_check AFTER TRUNCATE ON orgusers.roles FOR EACH STATEMENT EXECUTE FUNCTION orgusers.truncate_check();
+CREATE TRIGGER truncate_check AFTER TRUNCATE ON orgusers.subscriptions FOR EACH STATEMENT EXECUTE FUNCTION orgusers.truncate_check();
+
+-- A plan's seats bind the organizations that have it.  The share lock that seats_check takes on the plan of an
+-- organization that comes to it, and the update of every epoch here, leave no gap between the two.
+CREATE FUNCTION orgusers.plan_seats_check() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    org uuid;
+    used bigint;
+BEGIN
+    -- An old snapshot would miss organizations that came to the plan meanwhile.
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION USING ERRCODE = 'OU009', MESSAGE = 'a plan''s seats can be lowered at READ COMMITTED only',
+            HINT = 'SET TRANSACTION ISOLATION LEVEL READ COMMITTED.';
+    END IF;
+    FOR org IN SELECT s.org_id FROM orgusers.subscriptions s WHERE s.plan = NEW.id ORDER BY s.org_id LOOP
+        PERFORM orgusers.lock_organization(org);
+        SELECT count(*) INTO used FROM orgusers.memberships m WHERE m.org_id = org AND m.status = 'active';
+        IF used > NEW.seats THEN
+            RAISE EXCEPTION USING ERRCODE = 'OU301', TABLE = TG_TABLE_NAME, SCHEMA = TG_TABLE_SCHEMA, CONSTRAINT = TG_NAME,
+                MESSAGE = format('the plan %s cannot have fewer seats than its organizations use', NEW.title),
+                DETAIL = format('Organization %s has %s active users.', org, used),
+                HINT = 'Make a new plan with fewer seats and move organizations to it.';
+        END IF;
+    END LOOP;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION orgusers.plan_seats_check() IS 'Trigger: a plan keeps the seats that its organizations use (OU301); lowering needs READ COMMITTED (OU009)';
+CREATE TRIGGER seats AFTER UPDATE OF seats ON orgusers.plans
+    FOR EACH ROW WHEN (NEW.seats < coalesce(OLD.seats, 2147483647)) EXECUTE FUNCTION orgusers.plan_seats_check();
+
+CREATE FUNCTION orgusers.check_now() RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    SET CONSTRAINTS orgusers.holders, orgusers.billing_admin IMMEDIATE;
+    SET CONSTRAINTS orgusers.holders, orgusers.billing_admin DEFERRED;
+END $$;
+COMMENT ON FUNCTION orgusers.check_now() IS 'Runs the checks that wait for the commit, so that a call which must be refused is refused in the call. Internal';

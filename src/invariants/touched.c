@@ -1,0 +1,131 @@
+/*
+ * touched.c
+ *		Counts an organization's epoch up, once a transaction.
+ *
+ * The memory of what is counted up lives in the transaction's own context.
+ * A subtransaction that rolls back takes its locks with it, so what it (or a
+ * child of it) entered is forgotten then.
+ */
+#include "invariants/touched.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+
+static HTAB *touched = NULL;
+static bool callbacks_registered = false;
+
+static void
+touched_xact_end(XactEvent event, void *arg)
+{
+	(void) arg;
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT ||
+		event == XACT_EVENT_PREPARE)
+		touched = NULL;			/* its context goes with the transaction */
+}
+
+static void
+touched_subxact_end(SubXactEvent event, SubTransactionId subid,
+					SubTransactionId parent, void *arg)
+{
+	HASH_SEQ_STATUS scan;
+	OrgusersTouched *entry;
+
+	(void) parent;
+	(void) arg;
+	if (event != SUBXACT_EVENT_ABORT_SUB || touched == NULL)
+		return;
+
+	/*
+	 * Subtransactions are numbered as they start, so from this one on there
+	 * are only itself and its children.  Of the entries that stay, a check
+	 * may have seen rows that are gone now; let it look again.
+	 */
+	hash_seq_init(&scan, touched);
+	while ((entry = hash_seq_search(&scan)) != NULL)
+	{
+		entry->seats_seen = FirstCommandId;
+		if (entry->subid >= subid)
+			hash_search(touched, &entry->org_id, HASH_REMOVE, NULL);
+	}
+}
+
+/*
+ * touch_row
+ *		Does the UPDATE.  Returns whether the organization exists.
+ */
+static bool
+touch_row(const pg_uuid_t *org_id)
+{
+	static SPIPlanPtr plan = NULL;
+	Datum		args[1];
+	bool		exists;
+
+	SPI_connect();
+	if (plan == NULL)
+	{
+		Oid			argtypes[] = {UUIDOID};
+
+		plan = SPI_prepare("UPDATE orgusers.organizations"
+						   " SET epoch = epoch + 1 WHERE id = $1",
+						   1, argtypes);
+		if (plan == NULL || SPI_keepplan(plan) != 0)
+			elog(ERROR, "could not prepare the update of an organization's epoch");
+	}
+	args[0] = UUIDPGetDatum(org_id);
+	if (SPI_execute_plan(plan, args, NULL, false, 0) != SPI_OK_UPDATE)
+		elog(ERROR, "could not update an organization's epoch");
+	exists = SPI_processed > 0;
+	SPI_finish();
+	return exists;
+}
+
+/*
+ * orgusers_touch
+ *		Takes the lock that guards an organization's invariants, by the rule
+ *		in touched.h.
+ *
+ * Returns the transaction's entry for the organization, or NULL when there is
+ * no such organization (any more).  The caller is a SECURITY DEFINER function
+ * with a pinned search_path, and reads with a new command afterwards.
+ */
+OrgusersTouched *
+orgusers_touch(const pg_uuid_t *org_id)
+{
+	OrgusersTouched *entry;
+
+	if (!callbacks_registered)
+	{
+		RegisterXactCallback(touched_xact_end, NULL);
+		RegisterSubXactCallback(touched_subxact_end, NULL);
+		callbacks_registered = true;
+	}
+
+	if (touched != NULL)
+	{
+		entry = hash_search(touched, org_id, HASH_FIND, NULL);
+		if (entry != NULL)
+			return entry;
+	}
+
+	if (!touch_row(org_id))
+		return NULL;
+
+	/* Only now: an error above must leave no entry without its lock. */
+	if (touched == NULL)
+	{
+		HASHCTL		ctl = {0};
+
+		ctl.keysize = sizeof(pg_uuid_t);
+		ctl.entrysize = sizeof(OrgusersTouched);
+		ctl.hcxt = TopTransactionContext;
+		touched = hash_create("orgusers touched organizations", 64, &ctl,
+							  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	}
+	entry = hash_search(touched, org_id, HASH_ENTER, NULL);
+	entry->subid = GetCurrentSubTransactionId();
+	entry->seats_seen = FirstCommandId;
+	return entry;
+}

@@ -1,0 +1,33 @@
+/*
+ * touched.h
+ *		The locking rule, stated once.
+ *
+ * Whatever changes the seats, role holders, billing admin or plan of an
+ * organization first does
+ *
+ *		UPDATE orgusers.organizations SET epoch = epoch + 1 WHERE id = ...
+ *
+ * (several organizations: in the order of their ids) and then reads with a
+ * new command.  Two transactions that change one organization thus queue
+ * behind its row.  At READ COMMITTED the later one then reads what the
+ * earlier one committed; at REPEATABLE READ and SERIALIZABLE its UPDATE fails
+ * with a serialization error instead of letting it count in an old snapshot.
+ * FOR UPDATE would not do: it raises nothing for a row that was only locked,
+ * and it conflicts with the key-share locks of foreign keys.
+ */
+#ifndef ORGUSERS_TOUCHED_H
+#define ORGUSERS_TOUCHED_H
+
+#include "orgusers.h"
+
+/* An organization whose epoch this transaction has counted up. */
+typedef struct OrgusersTouched
+{
+	pg_uuid_t	org_id;			/* hash key */
+	SubTransactionId subid;		/* where it was counted up */
+	CommandId	seats_seen;		/* rows of earlier commands are counted */
+} OrgusersTouched;
+
+extern OrgusersTouched *orgusers_touch(const pg_uuid_t *org_id);
+
+#endif							/* ORGUSERS_TOUCHED_H */

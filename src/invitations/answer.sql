@@ -1,0 +1,170 @@
+-- The invited person's side: looking, accepting, declining.
+
+CREATE FUNCTION orgusers.invitation_by_token(token orgusers.invitation_token)
+    RETURNS TABLE (org_id uuid, invitation_id uuid, by_mail boolean)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY SELECT t.org_id, t.invitation_id, t.kind = 'mail' FROM orgusers.invitation_tokens t
+        WHERE t.org_id = orgusers.token_organization(token) AND t.digest = orgusers.token_digest(token);
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'OU203', MESSAGE = 'this token opens no invitation',
+            HINT = 'Use the link of the latest mail, or ask for the invitation to be sent again.';
+    END IF;
+END $$;
+COMMENT ON FUNCTION orgusers.invitation_by_token(orgusers.invitation_token) IS 'The invitation that a token opens, and whether the token went out by mail; OU203, which says nothing more, when it opens none. Internal';
+
+CREATE FUNCTION orgusers.preview_invitation(token orgusers.invitation_token)
+    RETURNS TABLE (org_id uuid, organization text, email orgusers.email, invited_by text, roles text[], status text, expires_at timestamptz)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    opened record;
+BEGIN
+    SELECT * INTO opened FROM orgusers.invitation_by_token(token);
+    RETURN QUERY
+        SELECT o.id, o.name, i.email, coalesce(u.display_name, u.email::text),
+               ARRAY(SELECT r.name FROM orgusers.invitation_roles ir JOIN orgusers.roles r ON r.org_id = ir.org_id AND r.id = ir.role_id
+                     WHERE ir.org_id = i.org_id AND ir.invitation_id = i.id ORDER BY r.name),
+               orgusers.status_now(i), i.expires_at
+        FROM orgusers.invitations i
+        JOIN orgusers.organizations o ON o.id = i.org_id
+        LEFT JOIN orgusers.users u ON u.id = i.invited_by
+        WHERE i.org_id = opened.org_id AND i.id = opened.invitation_id;
+END $$;
+COMMENT ON FUNCTION orgusers.preview_invitation(orgusers.invitation_token) IS 'What the invitation says that a token opens: organization, address, inviter, roles, status (pending, expired, accepted, declined, canceled) and expiry. Changes nothing, so that mail scanners that follow links burn nothing. Whoever has the token may call it, also anonymously. OU203 the token opens nothing';
+
+CREATE FUNCTION orgusers.require_invited(invitation orgusers.invitations, by_mail boolean) RETURNS void
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    actor orgusers.users;
+BEGIN
+    SELECT * INTO actor FROM orgusers.users u WHERE u.id = orgusers.require_user();
+    IF actor.email IS DISTINCT FROM invitation.email THEN
+        RAISE EXCEPTION USING ERRCODE = 'OU206', MESSAGE = 'the invitation is for another address',
+            HINT = 'Sign in with the address that was invited.';
+    END IF;
+    IF actor.email_verified_at IS NULL AND NOT by_mail THEN
+        RAISE EXCEPTION USING ERRCODE = 'OU207', MESSAGE = 'your address is not verified',
+            HINT = 'Follow the link in the invitation''s mail, or have the address verified.';
+    END IF;
+END $$;
+COMMENT ON FUNCTION orgusers.require_invited(orgusers.invitations, boolean) IS 'Returns when the actor has the invited address, proven before or by a mailed token; else OU001, OU206, OU207. Internal';
+
+CREATE FUNCTION orgusers.require_open(invitation orgusers.invitations) RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM orgusers.require_pending(invitation);
+    IF invitation.expires_at <= clock_timestamp() THEN
+        RAISE EXCEPTION USING ERRCODE = 'OU204', MESSAGE = 'the invitation has expired',
+            HINT = 'Ask for it to be sent again.';
+    END IF;
+END $$;
+COMMENT ON FUNCTION orgusers.require_open(orgusers.invitations) IS 'Raises OU205 for an invitation that is not pending, OU204 for one that has expired by the clock. Internal';
+
+CREATE FUNCTION orgusers.accept(org_id uuid, id uuid, by_mail boolean) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    actor      uuid := orgusers.require_user();
+    invitation orgusers.invitations;
+BEGIN
+    PERFORM orgusers.lock_organization(accept.org_id);
+    invitation := orgusers.invitation(accept.org_id, accept.id);
+    PERFORM orgusers.require_invited(invitation, by_mail);
+    IF invitation.status = 'accepted' AND invitation.answered_by = actor AND orgusers.is_member(invitation.org_id) THEN
+        RETURN invitation.org_id;
+    END IF;
+    PERFORM orgusers.require_open(invitation);
+    PERFORM orgusers.require_inviter(invitation, 'OU210');
+
+    INSERT INTO orgusers.memberships (org_id, user_id, invited_by) VALUES (invitation.org_id, actor, invitation.invited_by)
+        ON CONFLICT DO NOTHING;
+    IF (orgusers.member(invitation.org_id, actor)).status <> 'active' THEN
+        RAISE EXCEPTION USING ERRCODE = 'OU110', MESSAGE = 'you are deactivated in this organization',
+            HINT = 'Ask a user of the organization who may reactivate you.';
+    END IF;
+    INSERT INTO orgusers.membership_roles (org_id, user_id, role_id)
+        SELECT ir.org_id, actor, ir.role_id FROM orgusers.invitation_roles ir
+        WHERE ir.org_id = invitation.org_id AND ir.invitation_id = invitation.id ON CONFLICT DO NOTHING;
+    INSERT INTO orgusers.group_members (org_id, group_id, user_id)
+        SELECT ig.org_id, ig.group_id, actor FROM orgusers.invitation_groups ig
+        WHERE ig.org_id = invitation.org_id AND ig.invitation_id = invitation.id ON CONFLICT DO NOTHING;
+    UPDATE orgusers.invitations i SET status = 'accepted', answered_by = actor, closed_at = clock_timestamp()
+        WHERE i.org_id = invitation.org_id AND i.id = invitation.id;
+    PERFORM orgusers.withdraw_mail(invitation.org_id, invitation.id);
+
+    -- The mailed token has proven the address; a first organization becomes the current one.
+    UPDATE orgusers.users u
+        SET email_verified_at = coalesce(u.email_verified_at, now()), current_org_id = coalesce(u.current_org_id, invitation.org_id)
+        WHERE u.id = actor AND (u.email_verified_at IS NULL OR u.current_org_id IS NULL);
+    PERFORM orgusers.check_now();
+    RETURN invitation.org_id;
+END $$;
+COMMENT ON FUNCTION orgusers.accept(uuid, uuid, boolean) IS 'Makes the actor a user of the organization as the invitation says. Internal; see accept_invitation()';
+
+CREATE FUNCTION orgusers.accept_invitation(token orgusers.invitation_token) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    opened record;
+BEGIN
+    PERFORM orgusers.require_user();
+    SELECT * INTO opened FROM orgusers.invitation_by_token(token);
+    RETURN orgusers.accept(opened.org_id, opened.invitation_id, opened.by_mail);
+END $$;
+COMMENT ON FUNCTION orgusers.accept_invitation(orgusers.invitation_token) IS 'Accepts the invitation that a token opens; returns the organization''s id, also when the actor has accepted it before. Pass the token as a bound parameter of its type: then the server''s log shows no usable token. Any signed-in user with the invited address: a token that came by mail proves it, one from invitation_link() needs it verified before. OU001 nobody is signed in, OU110 deactivated there, OU203 the token opens nothing, OU204 expired, OU205 answered or canceled, OU206 for another address, OU207 address not verified, OU210 the inviter''s authority has ended, OU301 no seat left, OU304 too many holders of a role';
+
+CREATE FUNCTION orgusers.require_mine(org_id uuid, id uuid) RETURNS void
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM orgusers.invitations i JOIN orgusers.users u ON u.email = i.email
+                   WHERE i.org_id = require_mine.org_id AND i.id = require_mine.id AND u.id = orgusers.require_user()) THEN
+        RAISE EXCEPTION USING ERRCODE = 'OU211', MESSAGE = 'no such invitation for you',
+            HINT = 'my_invitations() lists them.';
+    END IF;
+END $$;
+COMMENT ON FUNCTION orgusers.require_mine(uuid, uuid) IS 'Returns when the invitation is for the actor''s address, else OU211, or OU001. Internal';
+
+CREATE FUNCTION orgusers.accept_my_invitation(org_id uuid, id uuid) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM orgusers.require_mine(accept_my_invitation.org_id, accept_my_invitation.id);
+    RETURN orgusers.accept(accept_my_invitation.org_id, accept_my_invitation.id, false);
+END $$;
+COMMENT ON FUNCTION orgusers.accept_my_invitation(uuid, uuid) IS 'Accepts an invitation from my_invitations() without its token; returns the organization''s id. Needs the actor''s address to be verified (OU207). OU211 no such invitation for the actor, and what accept_invitation() raises';
+
+CREATE FUNCTION orgusers.decline(org_id uuid, id uuid, by_mail boolean) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    invitation orgusers.invitations := orgusers.invitation(org_id, id);
+BEGIN
+    PERFORM orgusers.require_invited(invitation, by_mail);
+    IF invitation.status = 'declined' THEN
+        RETURN;
+    END IF;
+    PERFORM orgusers.require_open(invitation);
+    UPDATE orgusers.invitations i SET status = 'declined', answered_by = orgusers.current_user_id(), closed_at = clock_timestamp()
+        WHERE i.org_id = invitation.org_id AND i.id = invitation.id;
+    PERFORM orgusers.withdraw_mail(invitation.org_id, invitation.id);
+    PERFORM orgusers.enqueue_mail(invitation.org_id, 'invitation_declined', u.email, u.display_name, u.locale,
+            orgusers.mail_people(orgusers.current_user_id()))
+        FROM orgusers.memberships m JOIN orgusers.users u ON u.id = m.user_id
+        WHERE m.org_id = invitation.org_id AND m.user_id = invitation.invited_by AND m.status = 'active';
+END $$;
+COMMENT ON FUNCTION orgusers.decline(uuid, uuid, boolean) IS 'Declines the invitation and mails its inviter. Internal; see decline_invitation()';
+
+CREATE FUNCTION orgusers.decline_invitation(token orgusers.invitation_token) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    opened record;
+BEGIN
+    PERFORM orgusers.require_user();
+    SELECT * INTO opened FROM orgusers.invitation_by_token(token);
+    PERFORM orgusers.decline(opened.org_id, opened.invitation_id, opened.by_mail);
+END $$;
+COMMENT ON FUNCTION orgusers.decline_invitation(orgusers.invitation_token) IS 'Declines the invitation that a token opens; its inviter gets mail. Does nothing for one that is declined. Any signed-in user with the invited address. OU001, OU203, OU204, OU205, OU206, OU207 as in accept_invitation()';
+
+CREATE FUNCTION orgusers.decline_my_invitation(org_id uuid, id uuid) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM orgusers.require_mine(decline_my_invitation.org_id, decline_my_invitation.id);
+    PERFORM orgusers.decline(decline_my_invitation.org_id, decline_my_invitation.id, false);
+END $$;
+COMMENT ON FUNCTION orgusers.decline_my_invitation(uuid, uuid) IS 'Declines an invitation from my_invitations() without its token; its inviter gets mail. OU211 no such invitation for the actor, and what decline_invitation() raises';

@@ -1,0 +1,22 @@
+/*
+ * orgusers.h
+ *		What every C file of the extension includes.
+ */
+#ifndef ORGUSERS_H
+#define ORGUSERS_H
+
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "utils/uuid.h"
+
+#include "compat.h"
+#include "errors.h"
+
+#define ORGUSERS_SCHEMA "orgusers"
+
+/* Start-up of the rooms, called by _PG_init in this order. */
+extern void orgusers_identity_init(void);
+extern void orgusers_mail_init(void);
+
+#endif							/* ORGUSERS_H */

@@ -1,0 +1,121 @@
+-- Rule-books as data.  All tables of this module are empty after CREATE EXTENSION: a rule-book's rows
+-- come from its installer (presets/) or from the DBA, and from then on they are the DBA's to edit, to dump
+-- and to replicate whole.
+
+CREATE FUNCTION orgusers.is_name(name text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN char_length(name) BETWEEN 1 AND 200 AND name !~ '[[:cntrl:]]' AND btrim(name) = name;
+COMMENT ON FUNCTION orgusers.is_name(text) IS 'Whether a text can name something: 1 to 200 characters, none of them a control character, no blank at either end. Internal';
+
+CREATE TABLE orgusers.permissions (
+    key         text PRIMARY KEY CHECK (key ~ '^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$' AND length(key) <= 63),
+    description text NOT NULL
+);
+COMMENT ON TABLE orgusers.permissions IS 'Everything that can be permitted in an organization. The extension''s own keys come with a rule-book; applications register theirs with register_permission';
+COMMENT ON COLUMN orgusers.permissions.key IS 'Dotted lower-case key such as users.invite';
+COMMENT ON COLUMN orgusers.permissions.description IS 'What holding it allows, for the people who edit roles';
+SELECT pg_extension_config_dump('orgusers.permissions', '');
+
+CREATE TABLE orgusers.plans (
+    id    text PRIMARY KEY CHECK (id ~ '^[a-z][a-z0-9_]{0,62}$'),
+    title text NOT NULL CHECK (orgusers.is_name(title)),
+    paid  boolean NOT NULL,
+    seats integer CHECK (seats > 0),
+    UNIQUE (id, paid)
+);
+COMMENT ON TABLE orgusers.plans IS 'Plans that an organization can subscribe to';
+COMMENT ON COLUMN orgusers.plans.paid IS 'A subscription to a paid plan has a billing admin, any other has none';
+COMMENT ON COLUMN orgusers.plans.seats IS 'Most active users an organization on this plan can have; NULL is no cap. Lowering it below what an organization uses is refused (OU301): make a new plan instead';
+SELECT pg_extension_config_dump('orgusers.plans', '');
+
+CREATE TABLE orgusers.policies (
+    id                  text PRIMARY KEY CHECK (id ~ '^[a-z][a-z0-9_]{0,62}$'),
+    title               text NOT NULL CHECK (orgusers.is_name(title)),
+    default_plan        text NOT NULL REFERENCES orgusers.plans,
+    product_name        text NOT NULL CHECK (orgusers.is_name(product_name)),
+    accept_url          text NOT NULL CHECK (accept_url ~ '^https?://' AND accept_url LIKE '%{{token}}%' AND accept_url !~ '[[:cntrl:][:space:]]'),
+    mail_from           orgusers.email NOT NULL,
+    invitation_lifetime interval NOT NULL CHECK (invitation_lifetime > '0'),
+    declined_blocks     boolean NOT NULL DEFAULT false,
+    pending_holds_seat  boolean NOT NULL DEFAULT false,
+    own_role_change     boolean NOT NULL DEFAULT false,
+    self_removal        boolean NOT NULL DEFAULT false
+);
+COMMENT ON TABLE orgusers.policies IS 'A rule-book for organizations: one row of switches, with its role templates and mail templates. Edited by the database''s owner with plain SQL';
+COMMENT ON COLUMN orgusers.policies.default_plan IS 'Plan of an organization made under this policy';
+COMMENT ON COLUMN orgusers.policies.product_name IS 'Product whose organizations these are, as mails name it';
+COMMENT ON COLUMN orgusers.policies.accept_url IS 'Address of the page that answers an invitation; {{token}} stands where the token goes. Behind a # it stays out of web servers'' logs';
+COMMENT ON COLUMN orgusers.policies.mail_from IS 'Sender of the mails';
+COMMENT ON COLUMN orgusers.policies.invitation_lifetime IS 'Time from sending to expiry';
+COMMENT ON COLUMN orgusers.policies.declined_blocks IS 'A declined invitation must be removed before the address can be invited again';
+COMMENT ON COLUMN orgusers.policies.pending_holds_seat IS 'A pending, unexpired invitation takes a seat when further people are invited; acceptance checks the seats of users only';
+COMMENT ON COLUMN orgusers.policies.own_role_change IS 'Users who may assign roles may change their own';
+COMMENT ON COLUMN orgusers.policies.self_removal IS 'Users who may remove users may remove themselves';
+SELECT pg_extension_config_dump('orgusers.policies', '');
+
+CREATE TABLE orgusers.role_templates (
+    policy        text NOT NULL REFERENCES orgusers.policies ON DELETE CASCADE,
+    id            text NOT NULL CHECK (id ~ '^[a-z][a-z0-9_]{0,62}$'),
+    name          text NOT NULL CHECK (orgusers.is_name(name)),
+    founder       boolean NOT NULL DEFAULT false,
+    by_default    boolean NOT NULL DEFAULT false,
+    least_holders integer NOT NULL DEFAULT 0 CHECK (least_holders >= 0),
+    most_holders  integer CHECK (most_holders > 0 AND most_holders >= least_holders),
+    PRIMARY KEY (policy, id),
+    UNIQUE (policy, name)
+);
+COMMENT ON TABLE orgusers.role_templates IS 'Roles that every organization under the policy has. What such a role permits is the template''s, for all its organizations at once';
+COMMENT ON COLUMN orgusers.role_templates.founder IS 'Given to the user who makes an organization';
+COMMENT ON COLUMN orgusers.role_templates.by_default IS 'Given by an invitation that names no role';
+COMMENT ON COLUMN orgusers.role_templates.least_holders IS 'No change may leave an organization with fewer active holders. A raised number binds the next change of each organization';
+COMMENT ON COLUMN orgusers.role_templates.most_holders IS 'No change may leave an organization with more active holders; NULL is no limit. A lowered number binds the next change of each organization';
+SELECT pg_extension_config_dump('orgusers.role_templates', '');
+
+CREATE TABLE orgusers.role_template_permissions (
+    policy     text NOT NULL,
+    template   text NOT NULL,
+    permission text NOT NULL REFERENCES orgusers.permissions ON DELETE CASCADE,
+    PRIMARY KEY (policy, template, permission),
+    FOREIGN KEY (policy, template) REFERENCES orgusers.role_templates ON UPDATE CASCADE ON DELETE CASCADE
+);
+COMMENT ON TABLE orgusers.role_template_permissions IS 'What a role of this template permits its holder';
+SELECT pg_extension_config_dump('orgusers.role_template_permissions', '');
+
+CREATE TABLE orgusers.role_template_grants (
+    policy    text NOT NULL,
+    template  text NOT NULL,
+    grantable text NOT NULL,
+    PRIMARY KEY (policy, template, grantable),
+    FOREIGN KEY (policy, template) REFERENCES orgusers.role_templates ON UPDATE CASCADE ON DELETE CASCADE,
+    FOREIGN KEY (policy, grantable) REFERENCES orgusers.role_templates ON UPDATE CASCADE ON DELETE CASCADE
+);
+COMMENT ON TABLE orgusers.role_template_grants IS 'Which roles (grantable) a holder of the template''s role may give to users and take from them';
+SELECT pg_extension_config_dump('orgusers.role_template_grants', '');
+
+CREATE FUNCTION orgusers.register_permission(key text, description text) RETURNS void
+    LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    INSERT INTO orgusers.permissions (key, description) VALUES (register_permission.key, register_permission.description)
+        ON CONFLICT ON CONSTRAINT permissions_pkey DO UPDATE SET description = excluded.description;
+END;
+COMMENT ON FUNCTION orgusers.register_permission(text, text) IS 'Makes a permission of the application known, or describes it anew. Roles get it by a row of role_template_permissions. For the database''s owner. A key that is not dotted lower case is refused (23514)';
+
+-- The keys that the extension's own functions ask for.
+CREATE FUNCTION orgusers.install_permissions() RETURNS void
+    LANGUAGE sql SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    INSERT INTO orgusers.permissions (key, description) VALUES
+        ('organization.view',   'See the organization, its roles and its groups'),
+        ('organization.rename', 'Change the organization''s name'),
+        ('organization.delete', 'Delete the organization'),
+        ('users.view',          'List users and invitations'),
+        ('users.invite',        'Invite users; resend, withdraw and remove invitations'),
+        ('users.remove',        'Remove users from the organization'),
+        ('users.deactivate',    'Deactivate and reactivate users'),
+        ('roles.assign',        'Give roles to users and take them'),
+        ('groups.manage',       'Make, rename and delete groups, and choose their users and roles'),
+        ('billing.view',        'See the plan, the billing admin and the further billing addresses'),
+        ('billing.manage',      'Change the billing admin and the further billing addresses')
+    ON CONFLICT DO NOTHING;
+END;
+COMMENT ON FUNCTION orgusers.install_permissions() IS 'Makes the permissions known that the extension''s own functions ask for; called by the rule-books'' installers. For the database''s owner';
