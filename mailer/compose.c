@@ -195,6 +195,20 @@ make_part(const char *subtype, const char *text)
 	return p;
 }
 
+/* Puts a name (may be empty) and an address into an address header. */
+static void
+set_address(GMimeMessage *mime, GMimeAddressType type, const char *name,
+			const char *address)
+{
+	InternetAddress *mailbox = internet_address_mailbox_new(*name != '\0' ? name : NULL,
+															address);
+
+	internet_address_set_charset(mailbox, "utf-8");
+	internet_address_list_add(g_mime_message_get_addresses(mime, type),
+							  mailbox);
+	g_object_unref(mailbox);
+}
+
 /* Writes the message into sodium_malloc'ed memory; false without memory. */
 static bool
 write_message(GMimeMessage *mime, composed_message *message)
@@ -286,11 +300,8 @@ compose_message(const outbox_mail *mail, const char *link,
 			: strrchr(mail->mail_from, '@') + 1;
 		char	   *message_id = g_strdup_printf("%s@%s", mail->id, domain);
 
-		g_mime_message_add_mailbox(mime, GMIME_ADDRESS_TYPE_FROM, from_name,
-								   mail->mail_from);
-		g_mime_message_add_mailbox(mime, GMIME_ADDRESS_TYPE_TO,
-								   *to_name != '\0' ? to_name : NULL,
-								   mail->recipient);
+		set_address(mime, GMIME_ADDRESS_TYPE_FROM, from_name, mail->mail_from);
+		set_address(mime, GMIME_ADDRESS_TYPE_TO, to_name, mail->recipient);
 		g_mime_message_set_subject(mime, subject, "utf-8");
 		g_mime_message_set_date(mime, now);
 		g_mime_message_set_message_id(mime, message_id);

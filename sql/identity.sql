@@ -217,6 +217,7 @@ SELECT c.condition
   FROM (SELECT unnest(extconfig) AS config, unnest(extcondition) AS condition FROM pg_extension WHERE extname = 'orgusers') c
  WHERE c.config = 'orgusers.assertion_keys'::regclass;
 
+SET client_min_messages = warning;
 DROP SCHEMA regress_ou CASCADE;
 DELETE FROM orgusers.assertion_keys;
 DELETE FROM orgusers.users;

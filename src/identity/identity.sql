@@ -117,15 +117,22 @@ $$;
 COMMENT ON FUNCTION orgusers.retire_assertion_key(text) IS 'Makes sign_in refuse whatever the key signed, from the commit on, in open transactions too. Identities that it gave before stay until they end by themselves. For the database''s owner. OU008 if there is no such key';
 
 CREATE FUNCTION orgusers.user_from_claims(
-    user_id uuid, email orgusers.email, email_verified boolean, display_name text, locale text
+    user_id uuid, email text, email_verified boolean, display_name text, locale text
 ) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    address orgusers.email;
     unproven boolean;
 BEGIN
-    SELECT u.email_verified_at IS NULL AND u.email = user_from_claims.email
+    BEGIN
+        address := email::orgusers.email;
+    EXCEPTION WHEN SQLSTATE 'OU201' THEN
+        -- The type's own message repeats the claim.
+        RAISE EXCEPTION 'the assertion''s email claim is not an e-mail address' USING ERRCODE = 'OU201';
+    END;
+    SELECT u.email_verified_at IS NULL AND u.email = address
       INTO unproven
       FROM orgusers.users u
      WHERE u.id = user_from_claims.user_id;
@@ -133,7 +140,7 @@ BEGIN
         display_name := nullif(btrim(display_name), '');
         PERFORM orgusers.check_profile(display_name, NULL, locale);
         INSERT INTO orgusers.users (id, email, display_name, locale, email_verified_at)
-        VALUES (user_from_claims.user_id, user_from_claims.email, user_from_claims.display_name,
+        VALUES (user_from_claims.user_id, address, user_from_claims.display_name,
                 coalesce(user_from_claims.locale, 'en'), CASE WHEN email_verified THEN now() END)
         ON CONFLICT DO NOTHING;
         -- Else the same user may have come in by another session at this moment.
@@ -143,12 +150,11 @@ BEGIN
     ELSIF unproven AND email_verified THEN
         UPDATE orgusers.users u
            SET email_verified_at = now()
-         WHERE u.id = user_from_claims.user_id
-           AND u.email = user_from_claims.email;
+         WHERE u.id = user_from_claims.user_id AND u.email = address AND u.email_verified_at IS NULL;
     END IF;
 END
 $$;
-COMMENT ON FUNCTION orgusers.user_from_claims(uuid, orgusers.email, boolean, text, text) IS 'What sign_in does to the directory for a key with registers_users. Internal';
+COMMENT ON FUNCTION orgusers.user_from_claims(uuid, text, boolean, text, text) IS 'What sign_in does to the directory for a key with registers_users. Internal';
 
 -- The SET clause's nest level hands the actor on to the caller's: only a clause for orgusers.user_id would not.
 CREATE FUNCTION orgusers.sign_in(assertion text, for_session boolean DEFAULT false) RETURNS uuid

@@ -175,7 +175,7 @@ record_claims(const OrgusersClaims *claims)
 
 	SPI_connect();
 	if (SPI_execute_with_args("SELECT orgusers.user_from_claims"
-							  "($1, $2::orgusers.email, $3, $4, $5)",
+							  "($1, $2, $3, $4, $5)",
 							  5, types, values, nulls,
 							  false, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not record the claims of an assertion");

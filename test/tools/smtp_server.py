@@ -1,0 +1,124 @@
+#!/usr/bin/python3
+"""An SMTP server for the mailer's tests, on 127.0.0.1.
+
+It prints its port, then stores each mail it takes in DIRECTORY as N.eml (what
+was sent) and N.json (the envelope, and what Python's parser makes of the
+message), and misbehaves as told.
+"""
+
+import argparse
+import asyncio
+import email
+import email.policy
+import json
+import os
+import re
+import ssl
+
+from aiosmtpd.smtp import SMTP, AuthResult
+
+
+class Store:
+    """Takes mail, or does what the options ask for instead."""
+
+    def __init__(self, options):
+        self.options = options
+        self.tried = 0
+        self.stored = len([n for n in os.listdir(options.directory) if n.endswith('.eml')])
+
+    async def handle_RCPT(self, server, session, envelope, address, rcpt_options):
+        if address in self.options.refuse:
+            return '550 5.1.1 no such user'
+        if address in self.options.full:
+            return '552 5.2.2 mailbox full'
+        envelope.rcpt_tos.append(address)
+        return '250 OK'
+
+    async def handle_DATA(self, server, session, envelope):
+        self.tried += 1
+        if self.tried <= self.options.temporary:
+            return '451 4.3.0 try again later'
+        if self.options.reject:
+            return '554 5.6.0 message refused'
+        if self.options.delay:
+            await asyncio.sleep(self.options.delay)
+        if self.tried <= self.options.cut:
+            server.transport.abort()
+            return '421 gone'
+        self.store(session, envelope)
+        if self.tried <= self.options.cut_after:
+            server.transport.abort()
+        return '250 OK'
+
+    def store(self, session, envelope):
+        content = envelope.original_content
+        message = email.message_from_bytes(content, policy=email.policy.SMTP)
+        parts = [p for p in message.walk() if not p.is_multipart()]
+        self.stored += 1
+        name = os.path.join(self.options.directory, '%05d' % self.stored)
+        for suffix, content in (
+                ('.json', json.dumps({
+                    'from': envelope.mail_from, 'to': envelope.rcpt_tos,
+                    'helo': session.host_name, 'tls': session.ssl is not None,
+                    'user': (session.auth_data or b'').decode(),
+                    'type': message.get_content_type(),
+                    'headers': [[k, str(v)] for k, v in message.items()],
+                    'to_names': [a.display_name for a in message['To'].addresses],
+                    'to_addresses': [a.addr_spec for a in message['To'].addresses],
+                    'from_name': message['From'].addresses[0].display_name,
+                    'parts': [[p.get_content_type(), p['Content-Transfer-Encoding'], p.get_content()] for p in parts],
+                    'defects': [repr(d) for p in message.walk() for d in p.defects]
+                               + [repr(d) for v in message.values() for d in v.defects],
+                    'bare_line_ends': re.search(rb'\r(?!\n)|(?<!\r)\n', content) is not None,
+                    'longest_line': max(map(len, content.split(b'\r\n')))}).encode()),
+                ('.eml', content)):
+            with open(name + '.tmp', 'wb') as f:
+                f.write(content)
+            os.rename(name + '.tmp', name + suffix)
+
+
+async def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--directory', required=True)
+    parser.add_argument('--port', type=int, default=0)
+    parser.add_argument('--temporary', type=int, default=0, metavar='N', help='refuse the first N mails with 451')
+    parser.add_argument('--refuse', action='append', default=[], metavar='ADDRESS', help='refuse it with 550')
+    parser.add_argument('--full', action='append', default=[], metavar='ADDRESS', help='refuse it with 552')
+    parser.add_argument('--reject', action='store_true', help='refuse every message with 554')
+    parser.add_argument('--delay', type=float, default=0, metavar='SECONDS', help='think before taking a message')
+    parser.add_argument('--cut', type=int, default=0, metavar='N', help='drop the line in the first N messages')
+    parser.add_argument('--cut-after', type=int, default=0, metavar='N', help='take the first N messages, then drop the line')
+    parser.add_argument('--silent', action='store_true', help='accept connections and say nothing')
+    parser.add_argument('--tls', nargs=2, metavar=('CERTIFICATE', 'KEY'), help='offer STARTTLS')
+    parser.add_argument('--smtps', action='store_true', help='TLS from the first byte')
+    parser.add_argument('--auth', metavar='USER:PASSWORD', help='demand AUTH')
+    options = parser.parse_args()
+
+    def authenticate(server, session, envelope, mechanism, data):
+        given = data.login + b':' + data.password
+        if given == options.auth.encode():
+            return AuthResult(success=True, auth_data=data.login)
+        return AuthResult(success=False, handled=False)
+
+    context = None
+    if options.tls:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*options.tls)
+    store = Store(options)
+
+    def protocol():
+        if options.silent:
+            return asyncio.Protocol()
+        return SMTP(store, hostname='test', loop=asyncio.get_running_loop(),
+                    tls_context=None if options.smtps else context,
+                    auth_required=bool(options.auth), auth_require_tls=not options.smtps,
+                    authenticator=authenticate if options.auth else None)
+
+    server = await asyncio.get_running_loop().create_server(
+        protocol, '127.0.0.1', options.port, ssl=context if options.smtps else None)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+if __name__ == '__main__':
+    asyncio.run(main())
