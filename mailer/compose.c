@@ -15,6 +15,10 @@
 
 #include "mail/template.h"
 
+/* Lengths in bytes; an encoded word takes 75 characters at most. */
+#define LONGEST_WORD 60
+#define BYTES_IN_WORD 45
+
 /* What the placeholders of one mail stand for. */
 typedef struct values
 {
@@ -195,18 +199,98 @@ make_part(const char *subtype, const char *text)
 	return p;
 }
 
-/* Puts a name (may be empty) and an address into an address header. */
-static void
-set_address(GMimeMessage *mime, GMimeAddressType type, const char *name,
-			const char *address)
+/*
+ * Says whether GMime can be trusted to write a header text as it is: short
+ * words of printable ASCII, and nothing that a reader could take for an
+ * encoded word, whose decoding can hold what was kept out of the text.
+ */
+static bool
+is_plain(const char *text)
 {
-	InternetAddress *mailbox = internet_address_mailbox_new(*name != '\0' ? name : NULL,
-															address);
+	size_t		word = 0;
 
-	internet_address_set_charset(mailbox, "utf-8");
-	internet_address_list_add(g_mime_message_get_addresses(mime, type),
-							  mailbox);
-	g_object_unref(mailbox);
+	for (const char *c = text; *c != '\0'; c++)
+	{
+		if (*c < ' ' || *c > '~' || (c[0] == '=' && c[1] == '?'))
+			return false;
+		word = *c == ' ' ? 0 : word + 1;
+		if (word > LONGEST_WORD)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Returns a UTF-8 header text as encoded words (RFC 2047), one for each line,
+ * for g_free.
+ */
+static char *
+encode_words(const char *text)
+{
+	GString    *words = g_string_new(NULL);
+
+	while (*text != '\0')
+	{
+		const char *end = text;
+		char	   *base64;
+
+		/* A word holds whole characters. */
+		while (*end != '\0' && g_utf8_next_char(end) - text <= BYTES_IN_WORD)
+			end = g_utf8_next_char(end);
+		base64 = g_base64_encode((const guchar *) text, (gsize) (end - text));
+		g_string_append_printf(words, "%s=?UTF-8?B?%s?=",
+							   words->len > 0 ? "\n " : "", base64);
+		g_free(base64);
+		text = end;
+	}
+	return g_string_free(words, FALSE);
+}
+
+/* Sets a header to a value that needs no more encoding, folded with LF. */
+static void
+set_raw_header(GMimeMessage *mime, const char *name, const char *value)
+{
+	GMimeHeaderList *headers = g_mime_object_get_header_list(GMIME_OBJECT(mime));
+	char	   *raw = g_strdup_printf(" %s\n", value);
+
+	g_mime_header_list_set(headers, name, "", NULL);
+	g_mime_header_set_raw_value(g_mime_header_list_get_header(headers, name),
+								raw);
+	g_free(raw);
+}
+
+/* Sets the Subject. */
+static void
+set_subject(GMimeMessage *mime, const char *subject)
+{
+	if (is_plain(subject))
+		g_mime_message_set_subject(mime, subject, NULL);
+	else
+	{
+		char	   *encoded = encode_words(subject);
+
+		set_raw_header(mime, "Subject", encoded);
+		g_free(encoded);
+	}
+}
+
+/* Sets From or To to one address with a name, which may be empty. */
+static void
+set_address(GMimeMessage *mime, const char *header, GMimeAddressType type,
+			const char *name, const char *address)
+{
+	if (is_plain(name))
+		g_mime_message_add_mailbox(mime, type, *name != '\0' ? name : NULL,
+								   address);
+	else
+	{
+		char	   *encoded = encode_words(name);
+		char	   *value = g_strdup_printf("%s\n <%s>", encoded, address);
+
+		set_raw_header(mime, header, value);
+		g_free(value);
+		g_free(encoded);
+	}
 }
 
 /* Writes the message into sodium_malloc'ed memory; false without memory. */
@@ -300,9 +384,10 @@ compose_message(const outbox_mail *mail, const char *link,
 			: strrchr(mail->mail_from, '@') + 1;
 		char	   *message_id = g_strdup_printf("%s@%s", mail->id, domain);
 
-		set_address(mime, GMIME_ADDRESS_TYPE_FROM, from_name, mail->mail_from);
-		set_address(mime, GMIME_ADDRESS_TYPE_TO, to_name, mail->recipient);
-		g_mime_message_set_subject(mime, subject, "utf-8");
+		set_address(mime, "From", GMIME_ADDRESS_TYPE_FROM, from_name,
+					mail->mail_from);
+		set_address(mime, "To", GMIME_ADDRESS_TYPE_TO, to_name, mail->recipient);
+		set_subject(mime, subject);
 		g_mime_message_set_date(mime, now);
 		g_mime_message_set_message_id(mime, message_id);
 		g_mime_object_set_header(GMIME_OBJECT(mime), "Auto-Submitted",

@@ -285,7 +285,8 @@ ROLLBACK;
 -- Untrusted roles have sign_in and nothing around it.
 SELECT orgusers.act_as('11111111-1111-4111-8111-111111111111');
 SELECT count(*) FROM orgusers.assertion_keys;
-SELECT count(*) FROM orgusers.users;
+UPDATE orgusers.users SET email = 'mallory@example.com';
+INSERT INTO orgusers.users (email) VALUES ('mallory@example.com');
 SELECT orgusers.user_from_claims('55555555-5555-4555-8555-555555555555', 'fay@example.com', true, NULL, NULL);
 SELECT orgusers.add_assertion_key('mine', 'HS256', secret(), 'app');
 SELECT orgusers.retire_assertion_key('ed');

@@ -207,8 +207,8 @@ sleep 4;
 $room->notify(before => 'SET orgusers.mail_wake_up = off; ');
 ok(MailRoom::wait_until(sub { $room->mails($smtp) == 3 }), 'and what comes without a wake-up by the poll');
 is($room->stop($mailer, 'INT'), 0, 'SIGINT: 0');
-is($room->sql('BEGIN; LISTEN orgusers_mail; SELECT orgusers.wake_mailer(); SELECT orgusers.wake_mailer(); COMMIT; SELECT 1') =~ tr/N//, 1,
-	'one notification for a transaction');
+my @notifications = $room->sql('LISTEN orgusers_mail; BEGIN; SELECT orgusers.wake_mailer(), orgusers.wake_mailer(); COMMIT') =~ /"orgusers_mail"/g;
+is(scalar(@notifications), 1, 'one notification for a transaction');
 
 # A transaction that has enqueued mail can be prepared.
 $room->{node}->append_conf('postgresql.conf', 'max_prepared_transactions = 2');

@@ -14,6 +14,8 @@ import json
 import os
 import re
 import ssl
+from email.header import decode_header, make_header
+from email.utils import getaddresses
 
 from aiosmtpd.smtp import SMTP, AuthResult
 
@@ -45,27 +47,28 @@ class Store:
         if self.tried <= self.options.cut:
             server.transport.abort()
             return '421 gone'
-        self.store(session, envelope)
+        self.store(server, session, envelope)
         if self.tried <= self.options.cut_after:
             server.transport.abort()
         return '250 OK'
 
-    def store(self, session, envelope):
+    def store(self, server, session, envelope):
         content = envelope.original_content
         message = email.message_from_bytes(content, policy=email.policy.SMTP)
         parts = [p for p in message.walk() if not p.is_multipart()]
+        # The newer parser puts blanks between the encoded words of one name.
+        addresses = getaddresses([email.message_from_bytes(content)['To']])
         self.stored += 1
         name = os.path.join(self.options.directory, '%05d' % self.stored)
         for suffix, content in (
                 ('.json', json.dumps({
                     'from': envelope.mail_from, 'to': envelope.rcpt_tos,
-                    'helo': session.host_name, 'tls': session.ssl is not None,
+                    'helo': session.host_name, 'tls': server.transport.get_extra_info('sslcontext') is not None,
                     'user': (session.auth_data or b'').decode(),
                     'type': message.get_content_type(),
                     'headers': [[k, str(v)] for k, v in message.items()],
-                    'to_names': [a.display_name for a in message['To'].addresses],
-                    'to_addresses': [a.addr_spec for a in message['To'].addresses],
-                    'from_name': message['From'].addresses[0].display_name,
+                    'to_names': [str(make_header(decode_header(n))) for n, _ in addresses],
+                    'to_addresses': [a for _, a in addresses],
                     'parts': [[p.get_content_type(), p['Content-Transfer-Encoding'], p.get_content()] for p in parts],
                     'defects': [repr(d) for p in message.walk() for d in p.defects]
                                + [repr(d) for v in message.values() for d in v.defects],
