@@ -120,6 +120,7 @@ SELECT label, try(assertion) AS answer
     ('bad base64 digit', replace(:'good', 'e', '*')),
     ('other alphabet', regexp_replace(:'good', '[-_]', '+')),
     ('padding', :'good' || '=='),
+    ('digits beyond ASCII', overlay(:'good' PLACING E'\u00e9' FROM length(:'good') - 10 FOR 2)),
     ('blank in front', ' ' || :'good'),
     ('line break behind', :'good' || E'\n'),
     ('surplus bits', regexp_replace(:'good', 'Q$', 'R')),

@@ -40,6 +40,13 @@ decode_part(const char *text, size_t length, OrgusersBytes *bytes)
 {
 	size_t		room = length / 4 * 3 + 3;
 
+	/* libsodium 1.0.18 takes a byte above 127 for the last digit. */
+	for (size_t i = 0; i < length; i++)
+	{
+		if ((unsigned char) text[i] > 127)
+			return false;
+	}
+
 	bytes->data = palloc(room + 1);
 	/* Without a place for the end, anything behind the digits is an error. */
 	if (sodium_base642bin((unsigned char *) bytes->data, room, text, length,
