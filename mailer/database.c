@@ -206,6 +206,7 @@ execute(database *db, const char *statement, int count,
 		const char *const *values, PGresult **result)
 {
 	PGresult   *r;
+	const char *sqlstate;
 
 	*result = NULL;
 	if (db->connection == NULL)
@@ -218,7 +219,10 @@ execute(database *db, const char *statement, int count,
 		*result = r;
 		return DATABASE_OK;
 	}
-	if (PQstatus(db->connection) != CONNECTION_OK)
+
+	/* An error without an SQLSTATE is libpq's, about the connection. */
+	sqlstate = PQresultErrorField(r, PG_DIAG_SQLSTATE);
+	if (PQstatus(db->connection) != CONNECTION_OK || sqlstate == NULL)
 	{
 		log_line("lost the database connection: %s",
 				 PQerrorMessage(db->connection));
@@ -227,10 +231,7 @@ execute(database *db, const char *statement, int count,
 		return DATABASE_LOST;
 	}
 	log_line("the database refuses: %s (%s)",
-			 PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY) ?
-			 PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY) : "no reason given",
-			 PQresultErrorField(r, PG_DIAG_SQLSTATE) ?
-			 PQresultErrorField(r, PG_DIAG_SQLSTATE) : "-----");
+			 PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY), sqlstate);
 	PQclear(r);
 	return DATABASE_REFUSED;
 }

@@ -16,8 +16,7 @@ typedef enum smtp_stage
 {
 	STAGE_HELLO,				/* greeting, EHLO, STARTTLS, AUTH */
 	STAGE_SENDER,				/* MAIL */
-	STAGE_MAIL,					/* RCPT, DATA and the message */
-	STAGE_OVER					/* QUIT: replies no longer tell of the mail */
+	STAGE_MAIL					/* RCPT, DATA and the message */
 } smtp_stage;
 
 struct smtp_session
@@ -25,7 +24,8 @@ struct smtp_session
 	CURL	   *curl;
 	char	   *url;
 	smtp_stage	stage;
-	char		reply[256];		/* the server's last line */
+	bool		quitting;		/* replies no longer tell of the mail */
+	char		reply[256];		/* the server's last line about it */
 	const composed_message *message;
 	size_t		sent;			/* bytes of the message that curl has taken */
 };
@@ -107,9 +107,9 @@ follow(CURL *curl, curl_infotype type, char *data, size_t length, void *context)
 		else if (begins(data, length, "RCPT TO:"))
 			session->stage = STAGE_MAIL;
 		else if (begins(data, length, "QUIT"))
-			session->stage = STAGE_OVER;
+			session->quitting = true;
 	}
-	else if (type == CURLINFO_HEADER_IN && session->stage != STAGE_OVER)
+	else if (type == CURLINFO_HEADER_IN && !session->quitting)
 		copy_clean(session->reply, sizeof(session->reply), data, length);
 	return 0;
 }
@@ -237,6 +237,7 @@ deliver_message(smtp_session *session, const char *from, const char *to,
 	}
 
 	session->stage = STAGE_HELLO;
+	session->quitting = false;
 	session->reply[0] = '\0';
 	session->message = message;
 	session->sent = 0;

@@ -115,13 +115,14 @@ keys_generate(const char *path)
 }
 
 /*
- * Reads the first line of a file that only its owner can read.  Returns it in
+ * Reads the first line of a file that others cannot read.  Returns it in
  * sodium_malloc'ed memory, without its end, or NULL after logging why not.
  */
 static char *
 read_secret_line(const char *path)
 {
 	struct stat status;
+	mode_t		forbidden = S_IRWXG | S_IRWXO;
 	size_t		length = 0;
 	char	   *line = NULL;
 	int			fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -136,7 +137,10 @@ read_secret_line(const char *path)
 		log_line("\"%s\" is not a regular file", path);
 		goto fail;
 	}
-	if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+	/* One that root lends to our group, as systemd does, is fine. */
+	if (status.st_uid == 0 && geteuid() != 0)
+		forbidden &= ~(mode_t) S_IRGRP;
+	if ((status.st_mode & forbidden) != 0)
 	{
 		log_line("\"%s\" is accessible to others; chmod 600 it", path);
 		goto fail;

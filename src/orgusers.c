@@ -38,5 +38,6 @@ _PG_init(void)
 Datum
 orgusers_version(PG_FUNCTION_ARGS)
 {
+	(void) fcinfo;
 	PG_RETURN_TEXT_P(cstring_to_text(ORGUSERS_VERSION));
 }

@@ -43,9 +43,13 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'OU001', MESSAGE = 'nobody is signed in',
             HINT = 'Sign in with sign_in(), or let the trusted server call act_as(), in the same transaction.';
     END IF;
+    IF NOT EXISTS (SELECT FROM orgusers.users u WHERE u.id = orgusers.current_user_id()) THEN
+        RAISE EXCEPTION USING ERRCODE = 'OU007', MESSAGE = 'the user who is signed in is no longer there',
+            HINT = 'Sign in again.';
+    END IF;
     RETURN orgusers.current_user_id();
 END $$;
-COMMENT ON FUNCTION orgusers.require_user() IS 'The actor; raises OU001 in an anonymous session';
+COMMENT ON FUNCTION orgusers.require_user() IS 'The actor; raises OU001 in an anonymous session, OU007 when the user is deleted meanwhile';
 
 CREATE FUNCTION orgusers.require(org_id uuid, permission text) RETURNS void
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

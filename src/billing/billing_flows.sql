@@ -95,7 +95,9 @@ COMMENT ON FUNCTION orgusers.billing_contact(uuid) IS 'Plan, billing admin and f
 CREATE FUNCTION orgusers.billing_addresses(org_id uuid) RETURNS orgusers.email[]
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-    SELECT ARRAY(SELECT u.email FROM orgusers.users u WHERE u.id = s.billing_admin_id) || s.billing_cc
+    SELECT ARRAY(SELECT u.email FROM orgusers.users u WHERE u.id = s.billing_admin_id)
+        || ARRAY(SELECT cc FROM unnest(s.billing_cc) cc
+                 WHERE cc NOT IN (SELECT u.email FROM orgusers.users u WHERE u.id = s.billing_admin_id))
     FROM orgusers.subscriptions s WHERE s.org_id = billing_addresses.org_id;
 END;
-COMMENT ON FUNCTION orgusers.billing_addresses(uuid) IS 'Where invoices and billing mail of the organization go: the billing admin''s address as it is now, first, then the further ones; NULL without a plan. For the trusted server';
+COMMENT ON FUNCTION orgusers.billing_addresses(uuid) IS 'Where invoices and billing mail of the organization go: the billing admin''s address as it is now, first, then the further ones, none twice; NULL without a plan. For the trusted server';

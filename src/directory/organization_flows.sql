@@ -21,27 +21,55 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION orgusers.authorize_change(uuid, text) IS 'Begins a change that the invariants guard: requires the permission and takes the organization''s lock. Raises what require() raises. Internal';
 
+CREATE FUNCTION orgusers.current_organization_id() RETURNS uuid
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT m.org_id FROM orgusers.memberships m
+    WHERE m.user_id = orgusers.current_user_id() AND m.status = 'active' AND m.chosen_at IS NOT NULL
+    ORDER BY m.chosen_at DESC LIMIT 1;
+END;
+COMMENT ON FUNCTION orgusers.current_organization_id() IS 'The organization that the actor chose last with switch_organization() among those of which the actor is an active user; the first one joined is chosen by itself; NULL for none';
+
+CREATE FUNCTION orgusers.switch_organization(org_id uuid) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM orgusers.require_user();
+    IF orgusers.is_member(switch_organization.org_id) IS NOT TRUE THEN
+        RAISE EXCEPTION USING ERRCODE = 'OU101', MESSAGE = 'no such organization among yours',
+            HINT = 'my_organizations() lists them.';
+    END IF;
+    UPDATE orgusers.memberships m SET chosen_at = clock_timestamp()
+        WHERE m.org_id = switch_organization.org_id AND m.user_id = orgusers.current_user_id();
+END $$;
+COMMENT ON FUNCTION orgusers.switch_organization(uuid) IS 'Makes one of the actor''s organizations the current one, remembered for later sessions. OU001 nobody is signed in, OU101 the actor is not an active user of it';
+
 CREATE FUNCTION orgusers.create_organization(name text, policy text, id uuid DEFAULT NULL, time_zone text DEFAULT 'UTC') RETURNS uuid
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     actor uuid := orgusers.require_user();
     rules orgusers.policies;
     org   uuid := coalesce(create_organization.id, orgusers.new_id());
+    zone  text := coalesce(create_organization.time_zone, 'UTC');
 BEGIN
+    IF NOT orgusers.is_zone_name(zone) THEN
+        RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'this is not the name of a time zone',
+            HINT = 'The view pg_timezone_names lists them.';
+    END IF;
     SELECT * INTO rules FROM orgusers.policies p WHERE p.id = create_organization.policy;
     IF NOT FOUND THEN
         RAISE EXCEPTION USING ERRCODE = 'OU105', MESSAGE = 'no such policy',
             HINT = 'The table orgusers.policies lists them; the database''s owner installs them.';
     END IF;
     INSERT INTO orgusers.organizations (id, name, policy, time_zone)
-        VALUES (org, orgusers.checked_name('this name of an organization', create_organization.name), rules.id, create_organization.time_zone)
+        VALUES (org, orgusers.checked_name('this name of an organization', create_organization.name), rules.id, zone)
         ON CONFLICT DO NOTHING;
     IF NOT FOUND THEN
         RAISE EXCEPTION USING ERRCODE = 'OU107', MESSAGE = 'this id of an organization is in use';
     END IF;
     INSERT INTO orgusers.roles (org_id, policy, template, name)
         SELECT org, t.policy, t.id, t.name FROM orgusers.role_templates t WHERE t.policy = rules.id;
-    INSERT INTO orgusers.memberships (org_id, user_id) VALUES (org, actor);
+    INSERT INTO orgusers.memberships (org_id, user_id, chosen_at)
+        VALUES (org, actor, CASE WHEN orgusers.current_organization_id() IS NULL THEN clock_timestamp() END);
     INSERT INTO orgusers.membership_roles (org_id, user_id, role_id)
         SELECT org, actor, r.id
         FROM orgusers.roles r JOIN orgusers.role_templates t ON t.policy = r.policy AND t.id = r.template
@@ -49,7 +77,6 @@ BEGIN
     -- A paid default plan has the founder as billing admin.
     INSERT INTO orgusers.subscriptions (org_id, plan, paid, billing_admin_id)
         SELECT org, p.id, p.paid, CASE WHEN p.paid THEN actor END FROM orgusers.plans p WHERE p.id = rules.default_plan;
-    UPDATE orgusers.users u SET current_org_id = org WHERE u.id = actor AND u.current_org_id IS NULL;
     PERFORM orgusers.check_now();
     RETURN org;
 END $$;
@@ -69,31 +96,9 @@ CREATE FUNCTION orgusers.delete_organization(org_id uuid) RETURNS void
 BEGIN
     PERFORM orgusers.authorize_change(delete_organization.org_id, 'organization.delete');
     DELETE FROM orgusers.organizations o WHERE o.id = delete_organization.org_id;
-    UPDATE orgusers.users u SET current_org_id = NULL WHERE u.current_org_id = delete_organization.org_id;
     PERFORM orgusers.check_now();
 END $$;
 COMMENT ON FUNCTION orgusers.delete_organization(uuid) IS 'Deletes an organization with all that belongs to it here; foreign keys of the application''s tables decide about theirs. Needs organization.delete. Raises what require() raises';
-
-CREATE FUNCTION orgusers.current_organization_id() RETURNS uuid
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    SELECT m.org_id FROM orgusers.users u JOIN orgusers.memberships m ON m.user_id = u.id AND m.org_id = u.current_org_id
-    WHERE u.id = orgusers.current_user_id() AND m.status = 'active';
-END;
-COMMENT ON FUNCTION orgusers.current_organization_id() IS 'The organization the actor chose last with switch_organization(), as long as the actor is an active user of it; else NULL';
-
-CREATE FUNCTION orgusers.switch_organization(org_id uuid) RETURNS void
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    actor uuid := orgusers.require_user();
-BEGIN
-    IF orgusers.is_member(switch_organization.org_id) IS NOT TRUE THEN
-        RAISE EXCEPTION USING ERRCODE = 'OU101', MESSAGE = 'no such organization among yours',
-            HINT = 'my_organizations() lists them.';
-    END IF;
-    UPDATE orgusers.users u SET current_org_id = switch_organization.org_id WHERE u.id = actor;
-END $$;
-COMMENT ON FUNCTION orgusers.switch_organization(uuid) IS 'Makes one of the actor''s organizations the current one, remembered for later sessions. OU001 nobody is signed in, OU101 the actor is not an active user of it';
 
 CREATE FUNCTION orgusers.my_organizations()
     RETURNS TABLE (org_id uuid, name text, policy text, status text, roles text[], is_current boolean)

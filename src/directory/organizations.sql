@@ -1,18 +1,24 @@
 -- Organizations and who belongs to them.
 
+-- PostgreSQL takes nearly any text with a digit in it for a zone by the POSIX rules.
+CREATE FUNCTION orgusers.is_zone_name(time_zone text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN time_zone ~ '^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$';
+COMMENT ON FUNCTION orgusers.is_zone_name(text) IS 'Whether a text has the form of the name of a time zone such as Europe/Berlin or UTC; whether there is one is for AT TIME ZONE to say (22023). Internal';
+
 -- fillfactor: the epoch is updated in place (HOT) by every change that the invariants guard.
 CREATE TABLE orgusers.organizations (
     id         uuid PRIMARY KEY DEFAULT orgusers.new_id(),
     name       text NOT NULL CHECK (orgusers.is_name(name)),
     policy     text NOT NULL REFERENCES orgusers.policies,
-    time_zone  text NOT NULL DEFAULT 'UTC' CHECK ((timestamptz '2000-01-01 00:00:00+00' AT TIME ZONE time_zone) IS NOT NULL),
+    time_zone  text NOT NULL DEFAULT 'UTC' CHECK (orgusers.is_zone_name(time_zone) AND (timestamptz '2000-01-01 00:00:00+00' AT TIME ZONE time_zone) IS NOT NULL),
     epoch      bigint NOT NULL DEFAULT 0,
     created_at timestamptz NOT NULL DEFAULT now(),
     UNIQUE (id, policy)
 ) WITH (fillfactor = 80);
 COMMENT ON TABLE orgusers.organizations IS 'Organizations';
 COMMENT ON COLUMN orgusers.organizations.policy IS 'Rule-book that the organization follows';
-COMMENT ON COLUMN orgusers.organizations.time_zone IS 'Time zone of the organization, for times in its mails; an unknown one is refused (22023)';
+COMMENT ON COLUMN orgusers.organizations.time_zone IS 'Time zone of the organization, for times in its mails';
 COMMENT ON COLUMN orgusers.organizations.epoch IS 'Counts the changes that the invariants guard. Updating it is the lock that such a change takes first, see lock_organization';
 SELECT pg_extension_config_dump('orgusers.organizations', '');
 
@@ -23,6 +29,7 @@ CREATE TABLE orgusers.memberships (
     invited_by     uuid,
     joined_at      timestamptz NOT NULL DEFAULT now(),
     deactivated_at timestamptz,
+    chosen_at      timestamptz,
     PRIMARY KEY (org_id, user_id),
     CHECK ((status = 'deactivated') = (deactivated_at IS NOT NULL))
 );
@@ -30,4 +37,5 @@ CREATE INDEX memberships_user_id_org_id_idx ON orgusers.memberships (user_id, or
 COMMENT ON TABLE orgusers.memberships IS 'Who is a user of which organization';
 COMMENT ON COLUMN orgusers.memberships.status IS 'active, or deactivated: kept with roles and groups, but without rights and without a seat';
 COMMENT ON COLUMN orgusers.memberships.invited_by IS 'User whose invitation was accepted, who may be gone since; NULL for the founder';
+COMMENT ON COLUMN orgusers.memberships.chosen_at IS 'When the user last made the organization the current one; the latest of a user''s memberships is it';
 SELECT pg_extension_config_dump('orgusers.memberships', '');

@@ -10,8 +10,7 @@ CREATE FUNCTION orgusers.is_locale(locale text) RETURNS boolean
     RETURN char_length(locale) <= 35 AND locale ~ '^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$';
 COMMENT ON FUNCTION orgusers.is_locale(text) IS 'Whether a text has the form of a BCP 47 language tag such as en, de-AT or zh-Hant-TW, at most 35 characters. Internal';
 
--- Shared by all organizations and replicated whole: refers to nothing that an organization owns, hence no
--- foreign key on current_org_id.
+-- Shared by all organizations and replicated whole: refers to nothing that an organization owns.
 CREATE TABLE orgusers.users (
     id                uuid PRIMARY KEY DEFAULT orgusers.new_id(),
     email             orgusers.email NOT NULL UNIQUE,
@@ -19,7 +18,6 @@ CREATE TABLE orgusers.users (
     avatar_url        text CHECK (orgusers.is_avatar_url(avatar_url)),
     locale            text NOT NULL DEFAULT 'en' CHECK (orgusers.is_locale(locale)),
     email_verified_at timestamptz,
-    current_org_id    uuid,
     created_at        timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE orgusers.users IS 'Everybody who can sign in. How they prove who they are is the application''s business; no passwords are kept here';
@@ -29,7 +27,6 @@ COMMENT ON COLUMN orgusers.users.display_name IS 'Name that others see; NULL if 
 COMMENT ON COLUMN orgusers.users.avatar_url IS 'Address of the user''s picture, or NULL';
 COMMENT ON COLUMN orgusers.users.locale IS 'BCP 47 tag of the language that mails to the user are written in';
 COMMENT ON COLUMN orgusers.users.email_verified_at IS 'When the user proved to own the address; NULL if not, or not since it changed';
-COMMENT ON COLUMN orgusers.users.current_org_id IS 'Organization that the user looked at last, a remembered choice only: it gives no right, and the organization may be gone';
 SELECT pg_extension_config_dump('orgusers.users', '');
 
 CREATE FUNCTION orgusers.check_profile(display_name text, avatar_url text, locale text) RETURNS void

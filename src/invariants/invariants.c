@@ -140,17 +140,15 @@ violation_text(int column)
 }
 
 /*
- * counted_already
- *		Whether this row is older than the last count of the organization's
- *		seats in this transaction, and so was in it.
- *
- * This is what makes a statement that adds many users count once.
+ * written_by
+ *		The command of this transaction that wrote a row.
  */
-static bool
-counted_already(HeapTuple row, OrgusersTouched *org)
+static CommandId
+written_by(HeapTuple row)
 {
-	return TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(row->t_data)) &&
-		HeapTupleHeaderGetCmin(row->t_data) < org->seats_seen;
+	if (!TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(row->t_data)))
+		return InvalidCommandId;
+	return HeapTupleHeaderGetCmin(row->t_data);
 }
 
 static void
@@ -161,7 +159,14 @@ check_seats(TriggerData *trigger, OrgusersTouched *org)
 	HeapTuple	row = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ?
 		trigger->tg_newtuple : trigger->tg_trigtuple;
 
-	if (counted_already(row, org))
+	CommandId	command = written_by(row);
+
+	/*
+	 * An event fires when all rows of its command are written, so a command
+	 * that adds many users counts once.  Only the command's own check tells:
+	 * one that ran while the command was still writing has missed rows.
+	 */
+	if (command != InvalidCommandId && command == org->seats_checked)
 		return;
 
 	SPI_connect();
@@ -200,7 +205,7 @@ check_seats(TriggerData *trigger, OrgusersTouched *org)
 				 errtableconstraint(trigger->tg_relation,
 									trigger->tg_trigger->tgname)));
 	SPI_finish();
-	org->seats_seen = GetCurrentCommandId(false);
+	org->seats_checked = command;
 }
 
 static void

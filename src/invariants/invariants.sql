@@ -25,26 +25,37 @@ COMMENT ON FUNCTION orgusers.truncate_check() IS 'TRUNCATE trigger: not while th
 -- At the end of the statement: a refusal belongs to the call that asked for too much.
 CREATE CONSTRAINT TRIGGER seats AFTER INSERT OR UPDATE OF org_id, status ON orgusers.memberships
     DEFERRABLE FOR EACH ROW WHEN (NEW.status = 'active') EXECUTE FUNCTION orgusers.seats_check();
+COMMENT ON TRIGGER seats ON orgusers.memberships IS 'No more active users than the plan has seats';
 CREATE CONSTRAINT TRIGGER seats AFTER INSERT OR UPDATE OF org_id, plan ON orgusers.subscriptions
     DEFERRABLE FOR EACH ROW EXECUTE FUNCTION orgusers.seats_check();
+COMMENT ON TRIGGER seats ON orgusers.subscriptions IS 'No more active users than the plan has seats';
 
 -- At commit: handing over takes two steps, in either order.
 CREATE CONSTRAINT TRIGGER holders AFTER INSERT OR UPDATE OR DELETE ON orgusers.membership_roles
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION orgusers.holders_check();
+COMMENT ON TRIGGER holders ON orgusers.membership_roles IS 'Roles keep their least and most holders';
 CREATE CONSTRAINT TRIGGER holders AFTER UPDATE OF org_id, status ON orgusers.memberships
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION orgusers.holders_check();
+COMMENT ON TRIGGER holders ON orgusers.memberships IS 'Roles keep their least and most holders';
 CREATE CONSTRAINT TRIGGER holders AFTER UPDATE OR DELETE ON orgusers.roles
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION orgusers.holders_check();
+COMMENT ON TRIGGER holders ON orgusers.roles IS 'Roles keep their least and most holders';
 
 CREATE CONSTRAINT TRIGGER billing_admin AFTER UPDATE OF org_id, status ON orgusers.memberships
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.status <> 'active') EXECUTE FUNCTION orgusers.billing_admin_check();
+COMMENT ON TRIGGER billing_admin ON orgusers.memberships IS 'The billing admin is an active user';
 CREATE CONSTRAINT TRIGGER billing_admin AFTER INSERT OR UPDATE ON orgusers.subscriptions
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.paid) EXECUTE FUNCTION orgusers.billing_admin_check();
+COMMENT ON TRIGGER billing_admin ON orgusers.subscriptions IS 'The billing admin is an active user';
 
 CREATE TRIGGER truncate_check AFTER TRUNCATE ON orgusers.memberships FOR EACH STATEMENT EXECUTE FUNCTION orgusers.truncate_check();
+COMMENT ON TRIGGER truncate_check ON orgusers.memberships IS 'Emptied only together with the organizations';
 CREATE TRIGGER truncate_check AFTER TRUNCATE ON orgusers.membership_roles FOR EACH STATEMENT EXECUTE FUNCTION orgusers.truncate_check();
+COMMENT ON TRIGGER truncate_check ON orgusers.membership_roles IS 'Emptied only together with the organizations';
 CREATE TRIGGER truncate_check AFTER TRUNCATE ON orgusers.roles FOR EACH STATEMENT EXECUTE FUNCTION orgusers.truncate_check();
+COMMENT ON TRIGGER truncate_check ON orgusers.roles IS 'Emptied only together with the organizations';
 CREATE TRIGGER truncate_check AFTER TRUNCATE ON orgusers.subscriptions FOR EACH STATEMENT EXECUTE FUNCTION orgusers.truncate_check();
+COMMENT ON TRIGGER truncate_check ON orgusers.subscriptions IS 'Emptied only together with the organizations';
 
 -- A plan's seats bind the organizations that have it.  The share lock that seats_check takes on the plan of an
 -- organization that comes to it, and the update of every epoch here, leave no gap between the two.
@@ -74,11 +85,12 @@ END $$;
 COMMENT ON FUNCTION orgusers.plan_seats_check() IS 'Trigger: a plan keeps the seats that its organizations use (OU301); lowering needs READ COMMITTED (OU009)';
 CREATE TRIGGER seats AFTER UPDATE OF seats ON orgusers.plans
     FOR EACH ROW WHEN (NEW.seats < coalesce(OLD.seats, 2147483647)) EXECUTE FUNCTION orgusers.plan_seats_check();
+COMMENT ON TRIGGER seats ON orgusers.plans IS 'A plan keeps the seats that its organizations use';
 
 CREATE FUNCTION orgusers.check_now() RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    SET CONSTRAINTS orgusers.holders, orgusers.billing_admin IMMEDIATE;
+    SET CONSTRAINTS orgusers.seats, orgusers.holders, orgusers.billing_admin IMMEDIATE;
     SET CONSTRAINTS orgusers.holders, orgusers.billing_admin DEFERRED;
 END $$;
 COMMENT ON FUNCTION orgusers.check_now() IS 'Runs the checks that wait for the commit, so that a call which must be refused is refused in the call. Internal';

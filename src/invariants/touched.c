@@ -46,7 +46,7 @@ touched_subxact_end(SubXactEvent event, SubTransactionId subid,
 	hash_seq_init(&scan, touched);
 	while ((entry = hash_seq_search(&scan)) != NULL)
 	{
-		entry->seats_seen = FirstCommandId;
+		entry->seats_checked = InvalidCommandId;
 		if (entry->subid >= subid)
 			hash_search(touched, &entry->org_id, HASH_REMOVE, NULL);
 	}
@@ -126,6 +126,6 @@ orgusers_touch(const pg_uuid_t *org_id)
 	}
 	entry = hash_search(touched, org_id, HASH_ENTER, NULL);
 	entry->subid = GetCurrentSubTransactionId();
-	entry->seats_seen = FirstCommandId;
+	entry->seats_checked = InvalidCommandId;
 	return entry;
 }

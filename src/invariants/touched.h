@@ -25,7 +25,7 @@ typedef struct OrgusersTouched
 {
 	pg_uuid_t	org_id;			/* hash key */
 	SubTransactionId subid;		/* where it was counted up */
-	CommandId	seats_seen;		/* rows of earlier commands are counted */
+	CommandId	seats_checked;	/* command whose rows are counted, or none */
 } OrgusersTouched;
 
 extern OrgusersTouched *orgusers_touch(const pg_uuid_t *org_id);

@@ -75,7 +75,9 @@ BEGIN
     PERFORM orgusers.require_open(invitation);
     PERFORM orgusers.require_inviter(invitation, 'OU210');
 
-    INSERT INTO orgusers.memberships (org_id, user_id, invited_by) VALUES (invitation.org_id, actor, invitation.invited_by)
+    INSERT INTO orgusers.memberships (org_id, user_id, invited_by, chosen_at)
+        VALUES (invitation.org_id, actor, invitation.invited_by,
+                CASE WHEN orgusers.current_organization_id() IS NULL THEN clock_timestamp() END)
         ON CONFLICT DO NOTHING;
     IF (orgusers.member(invitation.org_id, actor)).status <> 'active' THEN
         RAISE EXCEPTION USING ERRCODE = 'OU110', MESSAGE = 'you are deactivated in this organization',
@@ -91,10 +93,8 @@ BEGIN
         WHERE i.org_id = invitation.org_id AND i.id = invitation.id;
     PERFORM orgusers.withdraw_mail(invitation.org_id, invitation.id);
 
-    -- The mailed token has proven the address; a first organization becomes the current one.
-    UPDATE orgusers.users u
-        SET email_verified_at = coalesce(u.email_verified_at, now()), current_org_id = coalesce(u.current_org_id, invitation.org_id)
-        WHERE u.id = actor AND (u.email_verified_at IS NULL OR u.current_org_id IS NULL);
+    -- The mailed token has proven the address.
+    UPDATE orgusers.users u SET email_verified_at = now() WHERE u.id = actor AND u.email_verified_at IS NULL;
     PERFORM orgusers.check_now();
     RETURN invitation.org_id;
 END $$;

@@ -24,6 +24,17 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION orgusers.free_seats(uuid) IS 'Seats that the organization can still give; NULL without a cap. Internal';
 
+CREATE FUNCTION orgusers.require_seat(org_id uuid) RETURNS void
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    -- A courtesy to who invites: what counts is the seat at acceptance.
+    IF orgusers.free_seats(require_seat.org_id) <= 0 THEN
+        RAISE EXCEPTION USING ERRCODE = 'OU301', MESSAGE = 'the organization has no seat left to invite somebody to',
+            HINT = 'Remove or deactivate a user, or change the plan.';
+    END IF;
+END $$;
+COMMENT ON FUNCTION orgusers.require_seat(uuid) IS 'Raises OU301 when the organization has no seat to invite somebody to. Internal';
+
 CREATE FUNCTION orgusers.send_invitation(invitation orgusers.invitations) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -51,6 +62,7 @@ DECLARE
     rules      orgusers.policies;
     role_ids   uuid[];
     group_ids  uuid[];
+    expired    uuid;
     invitation orgusers.invitations;
 BEGIN
     PERFORM orgusers.require(invite_user.org_id, 'users.invite');
@@ -80,16 +92,18 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'OU208', MESSAGE = 'this address has declined an invitation',
             HINT = 'Remove that invitation first, with remove_invitation().';
     END IF;
-    -- A courtesy: what counts is the seat at acceptance.
-    IF orgusers.free_seats(invite_user.org_id) <= 0 THEN
-        RAISE EXCEPTION USING ERRCODE = 'OU301', MESSAGE = 'the organization has no seat left to invite somebody to',
-            HINT = 'Remove or deactivate a user, or change the plan.';
+    IF NOT orgusers.is_locale(coalesce(invite_user.locale, 'en')) THEN
+        RAISE EXCEPTION USING ERRCODE = 'OU106', MESSAGE = 'this locale is not usable',
+            HINT = 'A locale is a language tag such as en or pt-BR.';
     END IF;
+    PERFORM orgusers.require_seat(invite_user.org_id);
 
     -- An expired invitation makes room for a new one; a pending one stays.
     UPDATE orgusers.invitations i SET status = 'canceled', closed_at = clock_timestamp()
         WHERE i.org_id = invite_user.org_id AND i.email = invite_user.email
-          AND i.status = 'pending' AND i.expires_at <= clock_timestamp();
+          AND i.status = 'pending' AND i.expires_at <= clock_timestamp()
+        RETURNING i.id INTO expired;
+    PERFORM orgusers.withdraw_mail(invite_user.org_id, expired);
     INSERT INTO orgusers.invitations (org_id, email, first_name, last_name, locale, invited_by, expires_at)
         VALUES (invite_user.org_id, invite_user.email,
                 CASE WHEN invite_user.first_name IS NOT NULL THEN orgusers.checked_name('this first name', invite_user.first_name) END,
@@ -110,7 +124,7 @@ BEGIN
     END IF;
     RETURN invitation.id;
 END $$;
-COMMENT ON FUNCTION orgusers.invite_user(uuid, orgusers.email, text[], text[], text, text, text, boolean) IS 'Invites an address to the organization with roles and groups, by name (no role named: the policy''s default ones), and mails the invitation, unless send is false: then invitation_link() gives a token. Returns the invitation''s id. Needs users.invite, and each role, also one that a group carries, must be one that the actor''s roles may give. OU103 no such role, OU104 no such group, OU106 bad name, OU108 role not the actor''s to give, OU201 no address, OU208 pending or blocking invitation, OU209 a user already, OU301 no seat left, OU401 no mailer key, and what require() raises';
+COMMENT ON FUNCTION orgusers.invite_user(uuid, orgusers.email, text[], text[], text, text, text, boolean) IS 'Invites an address to the organization with roles and groups, by name (no role named: the policy''s default ones), and mails the invitation, unless send is false: then invitation_link() gives a token. Returns the invitation''s id. Needs users.invite, and each role, also one that a group carries, must be one that the actor''s roles may give. OU103 no such role, OU104 no such group, OU106 bad name or locale, OU108 role not the actor''s to give, OU201 no address, OU208 pending or blocking invitation, OU209 a user already, OU301 no seat left, OU401 no mailer key, and what require() raises';
 
 CREATE FUNCTION orgusers.invitation(org_id uuid, id uuid) RETURNS orgusers.invitations
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -179,6 +193,9 @@ CREATE FUNCTION orgusers.resend_invitation(org_id uuid, id uuid) RETURNS void
 DECLARE
     renewed orgusers.invitations := orgusers.renew_invitation(org_id, id);
 BEGIN
+    IF renewed.expires_at <= clock_timestamp() THEN
+        PERFORM orgusers.require_seat(renewed.org_id);
+    END IF;
     UPDATE orgusers.invitations i
         SET invited_by = renewed.invited_by,
             expires_at = clock_timestamp() + (orgusers.policy_of(i.org_id)).invitation_lifetime
@@ -186,7 +203,7 @@ BEGIN
         RETURNING * INTO renewed;
     PERFORM orgusers.send_invitation(renewed);
 END $$;
-COMMENT ON FUNCTION orgusers.resend_invitation(uuid, uuid) IS 'Mails a pending or expired invitation again with a new token and the whole lifetime; tokens mailed earlier end. The actor becomes its inviter. Needs users.invite and the right to give its roles. OU108 roles not the actor''s to give, OU205 answered or canceled, OU211 no such invitation, OU401 no mailer key, and what require() raises';
+COMMENT ON FUNCTION orgusers.resend_invitation(uuid, uuid) IS 'Mails a pending or expired invitation again with a new token and the whole lifetime; tokens mailed earlier end. The actor becomes its inviter. Needs users.invite and the right to give its roles. OU108 roles not the actor''s to give, OU205 answered or canceled, OU211 no such invitation, OU301 expired, and no seat left, OU401 no mailer key, and what require() raises';
 
 CREATE FUNCTION orgusers.invitation_link(org_id uuid, id uuid) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -6,7 +6,7 @@ CREATE TABLE orgusers.invitations (
     email       orgusers.email NOT NULL,
     first_name  text CHECK (orgusers.is_name(first_name)),
     last_name   text CHECK (orgusers.is_name(last_name)),
-    locale      text NOT NULL DEFAULT 'en',
+    locale      text NOT NULL DEFAULT 'en' CHECK (orgusers.is_locale(locale)),
     status      text NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'accepted', 'declined', 'canceled')),
     invited_by  uuid,
     created_at  timestamptz NOT NULL DEFAULT now(),

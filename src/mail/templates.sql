@@ -4,6 +4,9 @@ CREATE FUNCTION orgusers.template_is_valid(template text, placeholders text[]) R
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'orgusers_template_is_valid';
 COMMENT ON FUNCTION orgusers.template_is_valid(text, text[]) IS 'True when the template is well formed and names none but these placeholders; otherwise an error with the position (OU406). {{name}} is a placeholder, {{{{ stands for two literal opening braces. For check constraints';
 
+-- The mailer renders it like a template.
+ALTER TABLE orgusers.policies ADD CONSTRAINT policies_accept_url_is_template CHECK (orgusers.template_is_valid(accept_url, '{token}'));
+
 CREATE FUNCTION orgusers.mail_placeholders(kind text) RETURNS text[]
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN CASE kind

@@ -78,6 +78,8 @@ wake_up_xact_callback(XactEvent event, void *arg)
 Datum
 orgusers_wake_mailer(PG_FUNCTION_ARGS)
 {
+	(void) fcinfo;
+
 	if (mail_wake_up)
 		wake_up_wanted = true;
 	PG_RETURN_VOID();

@@ -203,6 +203,13 @@ SELECT act('ann');
 SELECT lives_ok($$SELECT orgusers.set_user_roles(org('Acme'), person('cyd'), '{ADMIN}')$$, 'A4: the new ADMIN gives it back');
 
 -- Removal ends everything.
+SELECT as_owner($$UPDATE orgusers.plans SET seats = 5 WHERE id = 'free'$$);
+SELECT enlist('Acme', 'gus', 'ADMIN');
+SELECT act('gus');
+SELECT lives_ok($$SELECT orgusers.remove_user(org('Acme'), person('gus'))$$, 'A4: an ADMIN leaves, as this policy allows');
+SELECT is(orgusers.is_member(org('Acme')), false, 'A4: and is out');
+SELECT is(mails('gus'), '', 'A4: without mail about what one did oneself');
+SELECT act('ann');
 SELECT lives_ok($$SELECT orgusers.set_user_groups(org('Acme'), person('cyd'), '{chiefs}')$$, 'A4: before the removal there are roles and groups');
 SELECT lives_ok($$SELECT orgusers.remove_user(org('Acme'), person('cyd'))$$, 'A4: a user is removed');
 SELECT is(active('Acme'), 'ann bob', 'A4: and is in the list no more');
@@ -288,7 +295,7 @@ SELECT is((xpath('/row/n/text()', query_to_xml(format('SELECT count(*) AS n FROM
     FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'org_id'
     WHERE c.relnamespace = 'orgusers'::regnamespace AND c.relkind = 'r' AND c.relname <> 'mail_outbox' ORDER BY c.relname;
 SELECT is((SELECT count(*)::int FROM orgusers.mail_outbox WHERE org_id = :'acme' AND sealed_token IS NOT NULL), 0, 'A2: no mail goes out with a token of it');
-SELECT is((SELECT count(*)::int FROM orgusers.users WHERE current_org_id = :'acme'), 0, 'A12: it is nobody''s current organization');
+SELECT is((SELECT count(*)::int FROM orgusers.memberships WHERE org_id = :'acme'), 0, 'A12: it is nobody''s current organization');
 SELECT is(active('Beta'), 'ann', 'A14: other organizations keep their users');
 SET LOCAL ROLE regress_ou_app;
 SELECT throws_ok(format('SELECT orgusers.rename_organization(%L, %L)', :'acme', 'Ghost'), 'OU101', NULL, 'A2: a deleted organization is none');

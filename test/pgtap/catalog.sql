@@ -1,0 +1,82 @@
+-- What holds for every object of the extension.
+BEGIN;
+SELECT no_plan();
+
+CREATE TEMP VIEW functions AS SELECT p.*, p.oid::regprocedure::text AS called FROM pg_proc p WHERE p.pronamespace = 'orgusers'::regnamespace;
+CREATE TEMP VIEW relations AS SELECT c.*, c.oid::regclass::text AS called FROM pg_class c WHERE c.relnamespace = 'orgusers'::regnamespace;
+
+-- Nothing for everybody
+SELECT is_empty($$SELECT called FROM functions WHERE proacl IS NULL OR EXISTS (SELECT FROM aclexplode(proacl) a WHERE a.grantee = 0)$$, 'no function is executable by PUBLIC');
+SELECT is_empty($$SELECT called FROM relations, aclexplode(relacl) a WHERE a.grantee = 0$$, 'no table is PUBLIC''s');
+SELECT is_empty($$SELECT a.attrelid::regclass, a.attname FROM pg_attribute a JOIN relations r ON r.oid = a.attrelid WHERE a.attacl IS NOT NULL$$, 'no column has privileges of its own');
+SELECT is_empty($$SELECT FROM pg_namespace n, aclexplode(n.nspacl) a WHERE n.nspname = 'orgusers' AND a.grantee = 0$$, 'the schema is not PUBLIC''s');
+SELECT is_empty($$SELECT called FROM functions WHERE EXISTS (SELECT FROM aclexplode(proacl) a WHERE a.grantee <> proowner)
+    UNION SELECT called FROM relations WHERE EXISTS (SELECT FROM aclexplode(relacl) a WHERE a.grantee <> relowner)$$, 'the extension itself grants nothing to anybody');
+
+-- Whose rights and whose names a function works with
+SELECT is_empty($$SELECT called FROM functions WHERE prosecdef AND NOT coalesce('search_path=pg_catalog, pg_temp' = ANY (proconfig), false)$$, 'every SECURITY DEFINER function pins its search_path');
+SELECT is_empty($$SELECT called FROM functions p JOIN pg_language l ON l.oid = p.prolang
+    WHERE l.lanname IN ('plpgsql', 'sql') AND p.prosqlbody IS NULL AND NOT coalesce('search_path=pg_catalog, pg_temp' = ANY (proconfig), false)$$,
+    'so does every function whose body is read when it is called');
+SELECT is_empty($$SELECT called FROM functions p JOIN pg_language l ON l.oid = p.prolang WHERE l.lanname NOT IN ('plpgsql', 'sql', 'c', 'internal')$$, 'no other language is used');
+SELECT is_empty($$SELECT called FROM functions p JOIN pg_language l ON l.oid = p.prolang WHERE l.lanname = 'c' AND prosrc !~ '^orgusers_'$$, 'every C function has the prefix orgusers_');
+SELECT is_empty($$SELECT called FROM functions WHERE proleakproof AND proname !~ '^email_(eq|ne|lt|le|gt|ge|cmp)$'$$, 'LEAKPROOF are the comparisons of addresses only');
+SELECT is_empty($$SELECT called FROM functions WHERE prosrc ~* '\mexecute\M' AND proname <> 'grant_to'
+    AND prolang = (SELECT oid FROM pg_language WHERE lanname = 'plpgsql')$$, 'no function but grant_to makes SQL from text');
+SELECT is_empty($$SELECT p.oid::regprocedure FROM pg_depend d JOIN pg_proc p ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid
+    WHERE d.deptype = 'e' AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'orgusers') AND p.pronamespace <> 'orgusers'::regnamespace$$,
+    'the extension''s functions are in its schema');
+SELECT is_empty($$SELECT called FROM functions p WHERE NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
+    UNION SELECT called FROM relations r WHERE relkind IN ('r', 'v') AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = r.oid AND d.deptype = 'e')$$,
+    'everything in the schema belongs to the extension');
+
+-- Comments
+SELECT is_empty($$SELECT called FROM functions WHERE obj_description(oid, 'pg_proc') IS NULL$$, 'every function has a comment');
+SELECT is_empty($$SELECT called FROM relations WHERE relkind IN ('r', 'v') AND obj_description(oid, 'pg_class') IS NULL$$, 'every table and view has a comment');
+SELECT is_empty($$SELECT t.oid::regtype FROM pg_type t WHERE t.typnamespace = 'orgusers'::regnamespace AND t.typrelid = 0 AND t.typcategory <> 'A' AND obj_description(t.oid, 'pg_type') IS NULL$$,
+    'every type has a comment');
+SELECT is_empty($$SELECT r.called, t.tgname FROM pg_trigger t JOIN relations r ON r.oid = t.tgrelid WHERE NOT t.tgisinternal AND obj_description(t.oid, 'pg_trigger') IS NULL$$,
+    'every trigger has a comment');
+SELECT is_empty($$SELECT r.called, p.polname FROM pg_policy p JOIN relations r ON r.oid = p.polrelid WHERE obj_description(p.oid, 'pg_policy') IS NULL$$, 'every policy has a comment');
+SELECT is_empty($$SELECT o.oid::regoperator FROM pg_operator o JOIN functions p ON p.oid = o.oprcode WHERE obj_description(o.oid, 'pg_operator') IS NULL$$, 'every operator has a comment');
+
+-- Names that are said once
+SELECT is_empty($$SELECT proname FROM functions GROUP BY proname HAVING count(*) > 1$$, 'no function has two forms');
+
+-- Tables: dump, keys, row level security
+SELECT set_eq($$SELECT called FROM relations WHERE relkind = 'r' AND oid <> 'orgusers.installation'::regclass$$,
+    $$SELECT unnest(extconfig)::regclass::text FROM pg_extension WHERE extname = 'orgusers'$$, 'every table is dumped, but the one that tells installations apart');
+SELECT is_empty($$SELECT called FROM relations WHERE relkind NOT IN ('r', 'v', 'i', 'c')$$, 'there are no sequences and no other kinds of relations');
+SELECT is_empty($$SELECT attrelid::regclass, attname FROM pg_attribute a JOIN relations r ON r.oid = a.attrelid WHERE a.attidentity <> ''$$, 'nor identity columns');
+SELECT is_empty($$SELECT called FROM relations r WHERE relkind = 'r' AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = r.oid AND i.indisprimary)$$, 'every table has a primary key');
+SELECT is_empty($$SELECT i.indexrelid::regclass FROM pg_index i JOIN relations r ON r.oid = i.indrelid
+    JOIN pg_attribute o ON o.attrelid = r.oid AND o.attname = 'org_id'
+    WHERE i.indisunique AND i.indkey[0] <> o.attnum$$, 'an organization''s keys begin with org_id');
+SELECT is_empty($$SELECT c.conrelid::regclass, c.conname FROM pg_constraint c JOIN pg_attribute o ON o.attrelid = c.conrelid AND o.attname = 'org_id'
+    WHERE c.contype = 'f' AND c.confdeltype = 'c' AND c.connamespace = 'orgusers'::regnamespace
+      AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.conrelid AND i.indpred IS NULL AND i.indkey[0] = c.conkey[1])$$,
+    'a deletion that cascades to organizations'' rows finds them by an index');
+SELECT is_empty($$SELECT r.called FROM relations r JOIN pg_attribute a ON a.attrelid = r.oid AND a.attname = 'org_id'
+    WHERE r.relkind = 'r' AND NOT r.relrowsecurity AND r.relname NOT IN ('invitation_tokens', 'mail_outbox')$$,
+    'every table of organizations'' rows that is read directly has row level security');
+SELECT is_empty($$SELECT p.polrelid::regclass, p.polname FROM pg_policy p JOIN relations r ON r.oid = p.polrelid WHERE p.polcmd <> 'r'$$, 'policies let rows be read, not written');
+SELECT is_empty($$SELECT r.called, t.tgname FROM pg_trigger t JOIN relations r ON r.oid = t.tgrelid WHERE NOT t.tgisinternal AND t.tgenabled = 'D'$$, 'no trigger is disabled');
+
+-- SQLSTATEs: this list is the one of src/errors.h.
+CREATE TEMP TABLE sqlstates (code text PRIMARY KEY);
+INSERT INTO sqlstates SELECT 'OU' || n FROM unnest(ARRAY[
+    '001', '002', '003', '004', '005', '006', '007', '008', '009',
+    '101', '102', '103', '104', '105', '106', '107', '108', '109', '110',
+    '201', '202', '203', '204', '205', '206', '207', '208', '209', '210', '211',
+    '301', '302', '303', '304', '305',
+    '401', '402', '403', '404', '405', '406']) n;
+SELECT is_empty($$SELECT DISTINCT m[1] FROM functions, regexp_matches(prosrc, '\m(OU\d\d\d)\M', 'g') m WHERE m[1] NOT IN (SELECT code FROM sqlstates)$$, 'functions raise SQLSTATEs of the list');
+SELECT is_empty($$SELECT called, m[1] FROM functions f, regexp_matches(obj_description(f.oid, 'pg_proc'), '\m(OU\d\d\d)\M', 'g') m WHERE m[1] NOT IN (SELECT code FROM sqlstates)$$,
+    'comments name SQLSTATEs of the list');
+SELECT is_empty($$SELECT called FROM functions f JOIN pg_language l ON l.oid = f.prolang WHERE l.lanname = 'plpgsql' AND prosrc ~* 'raise exception' AND prosrc !~ 'ERRCODE'$$,
+    'every exception has an SQLSTATE');
+SELECT is_empty($$SELECT code FROM sqlstates s WHERE NOT EXISTS (SELECT FROM functions f WHERE obj_description(f.oid, 'pg_proc') LIKE '%' || s.code || '%')$$,
+    'every SQLSTATE is explained by the comment of a function that raises it');
+
+SELECT * FROM finish();
+ROLLBACK;
