@@ -20,9 +20,9 @@ CREATE FUNCTION orgusers.audience_functions(audience text) RETURNS text[]
             -- who acts
             'sign_in', 'sign_out', 'current_user_id', 'my_profile', 'update_profile',
             -- what the actor may
-            'can', 'require', 'has_role', 'is_member', 'orgs_with',
+            'can', 'require', 'require_user', 'has_role', 'is_member', 'orgs_with',
             -- organizations and their users
-            'create_organization', 'rename_organization', 'delete_organization', 'my_organizations',
+            'new_id', 'create_my_organization', 'rename_organization', 'delete_organization', 'my_organizations',
             'switch_organization', 'current_organization_id',
             'list_users', 'set_user_roles', 'set_user_groups', 'remove_user', 'deactivate_user', 'reactivate_user',
             'create_group', 'rename_group', 'delete_group', 'set_group_roles',
@@ -32,7 +32,7 @@ CREATE FUNCTION orgusers.audience_functions(audience text) RETURNS text[]
             'preview_invitation', 'accept_invitation', 'decline_invitation',
             'my_invitations', 'accept_my_invitation', 'decline_my_invitation']
         WHEN 'server' THEN ARRAY[
-            'act_as', 'register_user', 'set_email_verified', 'change_email', 'set_plan', 'billing_addresses']
+            'act_as', 'create_organization', 'register_user', 'set_email_verified', 'change_email', 'set_plan', 'billing_addresses']
         WHEN 'mailer' THEN ARRAY['claim_mail', 'mail_sent', 'mail_failed', 'release_mail', 'mail_status']
     END;
 COMMENT ON FUNCTION orgusers.audience_functions(text) IS 'Names of the functions that an audience (application, server: beyond application''s, mailer) may call; NULL for any other word. Internal';

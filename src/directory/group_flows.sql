@@ -24,6 +24,18 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION orgusers.roles_by_groups(uuid, uuid[]) IS 'Ids of the roles that these groups carry. Internal';
 
+CREATE FUNCTION orgusers.refuse_own_group(org_id uuid, group_id uuid) RETURNS void
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF EXISTS (SELECT FROM orgusers.group_members gm
+               WHERE gm.org_id = refuse_own_group.org_id AND gm.group_id = refuse_own_group.group_id
+                 AND gm.user_id = orgusers.current_user_id()) THEN
+        PERFORM orgusers.refuse_self(refuse_own_group.org_id, orgusers.current_user_id(),
+            (orgusers.policy_of(refuse_own_group.org_id)).own_role_change, 'change the roles of');
+    END IF;
+END $$;
+COMMENT ON FUNCTION orgusers.refuse_own_group(uuid, uuid) IS 'Raises OU109 when the actor is in the group and the policy forbids changing one''s own roles. Internal';
+
 CREATE FUNCTION orgusers.create_group(org_id uuid, name text, roles text[] DEFAULT '{}') RETURNS uuid
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -58,14 +70,19 @@ COMMENT ON FUNCTION orgusers.rename_group(uuid, text, text) IS 'Changes a group'
 CREATE FUNCTION orgusers.delete_group(org_id uuid, name text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    deleted uuid[];
+    deleted uuid;
+    carried uuid[];
 BEGIN
     PERFORM orgusers.authorize_change(delete_group.org_id, 'groups.manage');
-    deleted := orgusers.group_ids(delete_group.org_id, ARRAY[delete_group.name]);
-    PERFORM orgusers.require_grantable(delete_group.org_id, orgusers.roles_by_groups(delete_group.org_id, deleted));
-    DELETE FROM orgusers.groups g WHERE g.org_id = delete_group.org_id AND g.id = ANY (deleted);
+    deleted := (orgusers.group_ids(delete_group.org_id, ARRAY[delete_group.name]))[1];
+    carried := orgusers.roles_by_groups(delete_group.org_id, ARRAY[deleted]);
+    PERFORM orgusers.require_grantable(delete_group.org_id, carried);
+    IF carried <> '{}' THEN
+        PERFORM orgusers.refuse_own_group(delete_group.org_id, deleted);
+    END IF;
+    DELETE FROM orgusers.groups g WHERE g.org_id = delete_group.org_id AND g.id = deleted;
 END $$;
-COMMENT ON FUNCTION orgusers.delete_group(uuid, text) IS 'Deletes a group; its users lose the roles it carries, and open invitations no longer lead into it. Needs groups.manage. OU104 no such group, OU108 role not the actor''s to take, and what require() raises';
+COMMENT ON FUNCTION orgusers.delete_group(uuid, text) IS 'Deletes a group; its users lose the roles it carries, and open invitations no longer lead into it. Needs groups.manage. OU104 no such group, OU108 role not the actor''s to take, OU109 a group of one''s own, and what require() raises';
 
 CREATE FUNCTION orgusers.set_group_roles(org_id uuid, name text, roles text[]) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -80,11 +97,7 @@ BEGIN
     held := orgusers.roles_by_groups(set_group_roles.org_id, ARRAY[changed]);
     PERFORM orgusers.require_grantable(set_group_roles.org_id,
         ARRAY((SELECT unnest(wanted) EXCEPT SELECT unnest(held)) UNION (SELECT unnest(held) EXCEPT SELECT unnest(wanted))));
-    IF EXISTS (SELECT FROM orgusers.group_members gm WHERE gm.org_id = set_group_roles.org_id AND gm.group_id = changed
-                 AND gm.user_id = orgusers.current_user_id()) THEN
-        PERFORM orgusers.refuse_self(set_group_roles.org_id, orgusers.current_user_id(),
-            (orgusers.policy_of(set_group_roles.org_id)).own_role_change, 'change the roles of');
-    END IF;
+    PERFORM orgusers.refuse_own_group(set_group_roles.org_id, changed);
     DELETE FROM orgusers.group_roles gr
         WHERE gr.org_id = set_group_roles.org_id AND gr.group_id = changed AND gr.role_id <> ALL (wanted);
     INSERT INTO orgusers.group_roles (org_id, group_id, role_id)

@@ -25,10 +25,10 @@ CREATE FUNCTION orgusers.current_organization_id() RETURNS uuid
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT m.org_id FROM orgusers.memberships m
-    WHERE m.user_id = orgusers.current_user_id() AND m.status = 'active' AND m.chosen_at IS NOT NULL
-    ORDER BY m.chosen_at DESC LIMIT 1;
+    WHERE m.user_id = orgusers.current_user_id() AND m.status = 'active'
+    ORDER BY m.chosen_at DESC NULLS LAST, m.joined_at, m.org_id LIMIT 1;
 END;
-COMMENT ON FUNCTION orgusers.current_organization_id() IS 'The organization that the actor chose last with switch_organization() among those of which the actor is an active user; the first one joined is chosen by itself; NULL for none';
+COMMENT ON FUNCTION orgusers.current_organization_id() IS 'Of the organizations in which the actor is an active user, the one chosen last with switch_organization(), else the one joined first; NULL for none';
 
 CREATE FUNCTION orgusers.switch_organization(org_id uuid) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -68,8 +68,7 @@ BEGIN
     END IF;
     INSERT INTO orgusers.roles (org_id, policy, template, name)
         SELECT org, t.policy, t.id, t.name FROM orgusers.role_templates t WHERE t.policy = rules.id;
-    INSERT INTO orgusers.memberships (org_id, user_id, chosen_at)
-        VALUES (org, actor, CASE WHEN orgusers.current_organization_id() IS NULL THEN clock_timestamp() END);
+    INSERT INTO orgusers.memberships (org_id, user_id) VALUES (org, actor);
     INSERT INTO orgusers.membership_roles (org_id, user_id, role_id)
         SELECT org, actor, r.id
         FROM orgusers.roles r JOIN orgusers.role_templates t ON t.policy = r.policy AND t.id = r.template
@@ -80,7 +79,14 @@ BEGIN
     PERFORM orgusers.check_now();
     RETURN org;
 END $$;
-COMMENT ON FUNCTION orgusers.create_organization(text, text, uuid, text) IS 'Makes an organization under a policy, on the policy''s default plan, with the actor as its first user, who gets the founder''s roles; returns its id. Any signed-in user. OU001 nobody is signed in, OU105 no such policy, OU106 bad name, OU107 id in use, 22023 unknown time zone';
+COMMENT ON FUNCTION orgusers.create_organization(text, text, uuid, text) IS 'Makes an organization under a policy, on the policy''s default plan, with the actor as its first user, who gets the founder''s roles; returns its id. For the trusted server: an id can be one that the application still has rows for. OU001 nobody is signed in, OU105 no such policy, OU106 bad name, OU107 id in use, 22023 unknown time zone';
+
+CREATE FUNCTION orgusers.create_my_organization(name text, policy text, time_zone text DEFAULT 'UTC') RETURNS uuid
+    LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT orgusers.create_organization(create_my_organization.name, create_my_organization.policy, time_zone => create_my_organization.time_zone);
+END;
+COMMENT ON FUNCTION orgusers.create_my_organization(text, text, text) IS 'As create_organization(), with a new id; for any signed-in user. OU001 nobody is signed in, OU105 no such policy, OU106 bad name, 22023 unknown time zone';
 
 CREATE FUNCTION orgusers.rename_organization(org_id uuid, name text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -94,6 +100,9 @@ COMMENT ON FUNCTION orgusers.rename_organization(uuid, text) IS 'Changes an orga
 CREATE FUNCTION orgusers.delete_organization(org_id uuid) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    -- The strongest lock first: who has the row key-shared by a foreign key may want its epoch next.
+    PERFORM orgusers.require(delete_organization.org_id, 'organization.delete');
+    PERFORM FROM orgusers.organizations o WHERE o.id = delete_organization.org_id FOR UPDATE;
     PERFORM orgusers.authorize_change(delete_organization.org_id, 'organization.delete');
     DELETE FROM orgusers.organizations o WHERE o.id = delete_organization.org_id;
     PERFORM orgusers.check_now();

@@ -37,5 +37,5 @@ CREATE INDEX memberships_user_id_org_id_idx ON orgusers.memberships (user_id, or
 COMMENT ON TABLE orgusers.memberships IS 'Who is a user of which organization';
 COMMENT ON COLUMN orgusers.memberships.status IS 'active, or deactivated: kept with roles and groups, but without rights and without a seat';
 COMMENT ON COLUMN orgusers.memberships.invited_by IS 'User whose invitation was accepted, who may be gone since; NULL for the founder';
-COMMENT ON COLUMN orgusers.memberships.chosen_at IS 'When the user last made the organization the current one; the latest of a user''s memberships is it';
+COMMENT ON COLUMN orgusers.memberships.chosen_at IS 'When the user last made the organization the current one, with switch_organization()';
 SELECT pg_extension_config_dump('orgusers.memberships', '');

@@ -130,7 +130,7 @@ BEGIN
             orgusers.mail_people(removed.id));
     END IF;
 END $$;
-COMMENT ON FUNCTION orgusers.remove_user(uuid, uuid) IS 'Removes a user from the organization with roles and groups there, at once; the user gets mail, unless it is the actor. Needs users.remove, and the user''s roles must be ones that the actor''s roles may take. OU102 no such user there, OU108 role not the actor''s to take, OU109 oneself, OU302 the billing admin, OU303 too few holders of a role, and what require() raises';
+COMMENT ON FUNCTION orgusers.remove_user(uuid, uuid) IS 'Removes a user from the organization with roles and groups there, at once; the user gets mail, unless it is the actor. Needs users.remove, and the user''s roles must be ones that the actor''s roles may take. OU102 no such user there, OU108 role not the actor''s to take, OU109 oneself, OU302 the billing admin, OU303 too few holders of a role, OU404 no mail template, and what require() raises';
 
 CREATE FUNCTION orgusers.deactivate_user(org_id uuid, user_id uuid) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

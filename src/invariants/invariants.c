@@ -140,15 +140,51 @@ violation_text(int column)
 }
 
 /*
- * written_by
- *		The command of this transaction that wrote a row.
+ * command_of
+ *		The command of this transaction that caused the event, or none.
+ *
+ * An event fires when all rows of its command are written, so a command that
+ * changes many rows of an organization is checked once.  Only the command's
+ * own check tells: one that ran while the command was still writing has
+ * missed rows.
  */
 static CommandId
-written_by(HeapTuple row)
+command_of(TriggerData *trigger)
 {
-	if (!TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(row->t_data)))
+	HeapTupleHeader row;
+
+	if (TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
+	{
+		row = trigger->tg_trigtuple->t_data;
+		if ((row->t_infomask & (HEAP_XMAX_INVALID | HEAP_XMAX_IS_MULTI)) == 0 &&
+			!HEAP_XMAX_IS_LOCKED_ONLY(row->t_infomask) &&
+			TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetRawXmax(row)))
+			return HeapTupleHeaderGetCmax(row);
 		return InvalidCommandId;
-	return HeapTupleHeaderGetCmin(row->t_data);
+	}
+	row = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ?
+		trigger->tg_newtuple->t_data : trigger->tg_trigtuple->t_data;
+	if (TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(row)))
+		return HeapTupleHeaderGetCmin(row);
+	return InvalidCommandId;
+}
+
+/*
+ * checked_already
+ *		Whether the check has been made for all rows of this command; notes
+ *		that it is being made now.
+ *
+ * A check that fails ends at least the subtransaction, and the note with it.
+ */
+static bool
+checked_already(TriggerData *trigger, CommandId *checked)
+{
+	CommandId	command = command_of(trigger);
+
+	if (command != InvalidCommandId && command == *checked)
+		return true;
+	*checked = command;
+	return false;
 }
 
 static void
@@ -156,17 +192,10 @@ check_seats(TriggerData *trigger, OrgusersTouched *org)
 {
 	static SPIPlanPtr plan = NULL;
 	static SPIPlanPtr lock_plan = NULL;
-	HeapTuple	row = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ?
-		trigger->tg_newtuple : trigger->tg_trigtuple;
+	bool		new_plan = SPI_fnumber(RelationGetDescr(trigger->tg_relation),
+									   "plan") > 0;
 
-	CommandId	command = written_by(row);
-
-	/*
-	 * An event fires when all rows of its command are written, so a command
-	 * that adds many users counts once.  Only the command's own check tells:
-	 * one that ran while the command was still writing has missed rows.
-	 */
-	if (command != InvalidCommandId && command == org->seats_checked)
+	if (!new_plan && checked_already(trigger, &org->seats_checked))
 		return;
 
 	SPI_connect();
@@ -175,7 +204,7 @@ check_seats(TriggerData *trigger, OrgusersTouched *org)
 	 * Who lowers a plan's seats locks the organizations that have the plan;
 	 * one that is only coming to it locks the plan.
 	 */
-	if (SPI_fnumber(RelationGetDescr(trigger->tg_relation), "plan") > 0)
+	if (new_plan)
 		(void) read_row(&lock_plan,
 						"SELECT FROM orgusers.subscriptions s"
 						" JOIN orgusers.plans p ON p.id = s.plan"
@@ -197,6 +226,9 @@ check_seats(TriggerData *trigger, OrgusersTouched *org)
 					   &org->org_id))
 		ereport(ERROR,
 				(errcode(ERRCODE_OU_SEATS_EXHAUSTED),
+				 new_plan ?
+				 errmsg("the organization has more users than the plan %s has seats",
+						violation_text(1)) :
 				 errmsg("the organization has no seat left on the plan %s",
 						violation_text(1)),
 				 errdetail("The plan has seats for %s active users.",
@@ -205,7 +237,6 @@ check_seats(TriggerData *trigger, OrgusersTouched *org)
 				 errtableconstraint(trigger->tg_relation,
 									trigger->tg_trigger->tgname)));
 	SPI_finish();
-	org->seats_checked = command;
 }
 
 static void
@@ -213,6 +244,10 @@ check_holders(TriggerData *trigger, OrgusersTouched *org)
 {
 	static SPIPlanPtr plan = NULL;
 	bool		adds_only = TRIGGER_FIRED_BY_INSERT(trigger->tg_event);
+
+	if (checked_already(trigger, adds_only ? &org->added_checked :
+						&org->taken_checked))
+		return;
 
 	/*
 	 * Holders are the active users who hold a role of the template directly.

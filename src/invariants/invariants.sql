@@ -22,11 +22,17 @@ CREATE FUNCTION orgusers.truncate_check() RETURNS trigger
     LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'orgusers_truncate_check';
 COMMENT ON FUNCTION orgusers.truncate_check() IS 'TRUNCATE trigger: not while there are organizations (OU305)';
 
+-- Conditions compare rows: a list of columns (UPDATE OF) would miss what another trigger changes.
+
 -- At the end of the statement: a refusal belongs to the call that asked for too much.
-CREATE CONSTRAINT TRIGGER seats AFTER INSERT OR UPDATE OF org_id, status ON orgusers.memberships
+CREATE CONSTRAINT TRIGGER seats AFTER INSERT ON orgusers.memberships
     DEFERRABLE FOR EACH ROW WHEN (NEW.status = 'active') EXECUTE FUNCTION orgusers.seats_check();
 COMMENT ON TRIGGER seats ON orgusers.memberships IS 'No more active users than the plan has seats';
-CREATE CONSTRAINT TRIGGER seats AFTER INSERT OR UPDATE OF org_id, plan ON orgusers.subscriptions
+CREATE CONSTRAINT TRIGGER seats_update AFTER UPDATE ON orgusers.memberships
+    DEFERRABLE FOR EACH ROW WHEN (NEW.status = 'active' AND (OLD.org_id, OLD.status) IS DISTINCT FROM (NEW.org_id, NEW.status))
+    EXECUTE FUNCTION orgusers.seats_check();
+COMMENT ON TRIGGER seats_update ON orgusers.memberships IS 'No more active users than the plan has seats';
+CREATE CONSTRAINT TRIGGER seats AFTER INSERT OR UPDATE ON orgusers.subscriptions
     DEFERRABLE FOR EACH ROW EXECUTE FUNCTION orgusers.seats_check();
 COMMENT ON TRIGGER seats ON orgusers.subscriptions IS 'No more active users than the plan has seats';
 
@@ -34,14 +40,16 @@ COMMENT ON TRIGGER seats ON orgusers.subscriptions IS 'No more active users than
 CREATE CONSTRAINT TRIGGER holders AFTER INSERT OR UPDATE OR DELETE ON orgusers.membership_roles
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION orgusers.holders_check();
 COMMENT ON TRIGGER holders ON orgusers.membership_roles IS 'Roles keep their least and most holders';
-CREATE CONSTRAINT TRIGGER holders AFTER UPDATE OF org_id, status ON orgusers.memberships
-    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION orgusers.holders_check();
+CREATE CONSTRAINT TRIGGER holders AFTER UPDATE ON orgusers.memberships
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
+    WHEN ((OLD.org_id, OLD.user_id, OLD.status) IS DISTINCT FROM (NEW.org_id, NEW.user_id, NEW.status))
+    EXECUTE FUNCTION orgusers.holders_check();
 COMMENT ON TRIGGER holders ON orgusers.memberships IS 'Roles keep their least and most holders';
 CREATE CONSTRAINT TRIGGER holders AFTER UPDATE OR DELETE ON orgusers.roles
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION orgusers.holders_check();
 COMMENT ON TRIGGER holders ON orgusers.roles IS 'Roles keep their least and most holders';
 
-CREATE CONSTRAINT TRIGGER billing_admin AFTER UPDATE OF org_id, status ON orgusers.memberships
+CREATE CONSTRAINT TRIGGER billing_admin AFTER UPDATE ON orgusers.memberships
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.status <> 'active') EXECUTE FUNCTION orgusers.billing_admin_check();
 COMMENT ON TRIGGER billing_admin ON orgusers.memberships IS 'The billing admin is an active user';
 CREATE CONSTRAINT TRIGGER billing_admin AFTER INSERT OR UPDATE ON orgusers.subscriptions
@@ -83,14 +91,14 @@ BEGIN
     RETURN NULL;
 END $$;
 COMMENT ON FUNCTION orgusers.plan_seats_check() IS 'Trigger: a plan keeps the seats that its organizations use (OU301); lowering needs READ COMMITTED (OU009)';
-CREATE TRIGGER seats AFTER UPDATE OF seats ON orgusers.plans
+CREATE TRIGGER seats AFTER UPDATE ON orgusers.plans
     FOR EACH ROW WHEN (NEW.seats < coalesce(OLD.seats, 2147483647)) EXECUTE FUNCTION orgusers.plan_seats_check();
 COMMENT ON TRIGGER seats ON orgusers.plans IS 'A plan keeps the seats that its organizations use';
 
 CREATE FUNCTION orgusers.check_now() RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    SET CONSTRAINTS orgusers.seats, orgusers.holders, orgusers.billing_admin IMMEDIATE;
+    SET CONSTRAINTS orgusers.seats, orgusers.seats_update, orgusers.holders, orgusers.billing_admin IMMEDIATE;
     SET CONSTRAINTS orgusers.holders, orgusers.billing_admin DEFERRED;
 END $$;
-COMMENT ON FUNCTION orgusers.check_now() IS 'Runs the checks that wait for the commit, so that a call which must be refused is refused in the call. Internal';
+COMMENT ON FUNCTION orgusers.check_now() IS 'Runs the checks that wait for the commit, so that a call which must be refused is refused in the call. What the transaction has set with SET CONSTRAINTS for them is as by default afterwards. Internal';

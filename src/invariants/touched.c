@@ -18,6 +18,14 @@ static HTAB *touched = NULL;
 static bool callbacks_registered = false;
 
 static void
+forget_checks(OrgusersTouched *entry)
+{
+	entry->seats_checked = InvalidCommandId;
+	entry->added_checked = InvalidCommandId;
+	entry->taken_checked = InvalidCommandId;
+}
+
+static void
 touched_xact_end(XactEvent event, void *arg)
 {
 	(void) arg;
@@ -46,7 +54,7 @@ touched_subxact_end(SubXactEvent event, SubTransactionId subid,
 	hash_seq_init(&scan, touched);
 	while ((entry = hash_seq_search(&scan)) != NULL)
 	{
-		entry->seats_checked = InvalidCommandId;
+		forget_checks(entry);
 		if (entry->subid >= subid)
 			hash_search(touched, &entry->org_id, HASH_REMOVE, NULL);
 	}
@@ -126,6 +134,6 @@ orgusers_touch(const pg_uuid_t *org_id)
 	}
 	entry = hash_search(touched, org_id, HASH_ENTER, NULL);
 	entry->subid = GetCurrentSubTransactionId();
-	entry->seats_checked = InvalidCommandId;
+	forget_checks(entry);
 	return entry;
 }

@@ -26,6 +26,8 @@ typedef struct OrgusersTouched
 	pg_uuid_t	org_id;			/* hash key */
 	SubTransactionId subid;		/* where it was counted up */
 	CommandId	seats_checked;	/* command whose rows are counted, or none */
+	CommandId	added_checked;	/* the same for new holders of roles */
+	CommandId	taken_checked;	/* and for holders taken away */
 } OrgusersTouched;
 
 extern OrgusersTouched *orgusers_touch(const pg_uuid_t *org_id);

@@ -75,9 +75,7 @@ BEGIN
     PERFORM orgusers.require_open(invitation);
     PERFORM orgusers.require_inviter(invitation, 'OU210');
 
-    INSERT INTO orgusers.memberships (org_id, user_id, invited_by, chosen_at)
-        VALUES (invitation.org_id, actor, invitation.invited_by,
-                CASE WHEN orgusers.current_organization_id() IS NULL THEN clock_timestamp() END)
+    INSERT INTO orgusers.memberships (org_id, user_id, invited_by) VALUES (invitation.org_id, actor, invitation.invited_by)
         ON CONFLICT DO NOTHING;
     IF (orgusers.member(invitation.org_id, actor)).status <> 'active' THEN
         RAISE EXCEPTION USING ERRCODE = 'OU110', MESSAGE = 'you are deactivated in this organization',
@@ -98,7 +96,7 @@ BEGIN
     PERFORM orgusers.check_now();
     RETURN invitation.org_id;
 END $$;
-COMMENT ON FUNCTION orgusers.accept(uuid, uuid, boolean) IS 'Makes the actor a user of the organization as the invitation says. Internal; see accept_invitation()';
+COMMENT ON FUNCTION orgusers.accept(uuid, uuid, boolean) IS 'Makes the actor a user of the organization as the invitation says. See accept_invitation(). Internal';
 
 CREATE FUNCTION orgusers.accept_invitation(token orgusers.invitation_token) RETURNS uuid
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -148,7 +146,7 @@ BEGIN
         FROM orgusers.memberships m JOIN orgusers.users u ON u.id = m.user_id
         WHERE m.org_id = invitation.org_id AND m.user_id = invitation.invited_by AND m.status = 'active';
 END $$;
-COMMENT ON FUNCTION orgusers.decline(uuid, uuid, boolean) IS 'Declines the invitation and mails its inviter. Internal; see decline_invitation()';
+COMMENT ON FUNCTION orgusers.decline(uuid, uuid, boolean) IS 'Declines the invitation and mails its inviter. See decline_invitation(). Internal';
 
 CREATE FUNCTION orgusers.decline_invitation(token orgusers.invitation_token) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -159,7 +157,7 @@ BEGIN
     SELECT * INTO opened FROM orgusers.invitation_by_token(token);
     PERFORM orgusers.decline(opened.org_id, opened.invitation_id, opened.by_mail);
 END $$;
-COMMENT ON FUNCTION orgusers.decline_invitation(orgusers.invitation_token) IS 'Declines the invitation that a token opens; its inviter gets mail. Does nothing for one that is declined. Any signed-in user with the invited address. OU001, OU203, OU204, OU205, OU206, OU207 as in accept_invitation()';
+COMMENT ON FUNCTION orgusers.decline_invitation(orgusers.invitation_token) IS 'Declines the invitation that a token opens; its inviter gets mail. Does nothing for one that is declined. Any signed-in user with the invited address. OU001, OU203, OU204, OU205, OU206, OU207 as in accept_invitation(), OU404 no mail template';
 
 CREATE FUNCTION orgusers.decline_my_invitation(org_id uuid, id uuid) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -124,7 +124,7 @@ BEGIN
     END IF;
     RETURN invitation.id;
 END $$;
-COMMENT ON FUNCTION orgusers.invite_user(uuid, orgusers.email, text[], text[], text, text, text, boolean) IS 'Invites an address to the organization with roles and groups, by name (no role named: the policy''s default ones), and mails the invitation, unless send is false: then invitation_link() gives a token. Returns the invitation''s id. Needs users.invite, and each role, also one that a group carries, must be one that the actor''s roles may give. OU103 no such role, OU104 no such group, OU106 bad name or locale, OU108 role not the actor''s to give, OU201 no address, OU208 pending or blocking invitation, OU209 a user already, OU301 no seat left, OU401 no mailer key, and what require() raises';
+COMMENT ON FUNCTION orgusers.invite_user(uuid, orgusers.email, text[], text[], text, text, text, boolean) IS 'Invites an address to the organization with roles and groups, by name (no role named: the policy''s default ones), and mails the invitation, unless send is false: then invitation_link() gives a token. Returns the invitation''s id. Needs users.invite, and each role, also one that a group carries, must be one that the actor''s roles may give. OU103 no such role, OU104 no such group, OU106 bad name or locale, OU108 role not the actor''s to give, OU201 no address, OU208 pending or blocking invitation, OU209 a user already, OU301 no seat left, OU401 no mailer key, OU404 no mail template, and what require() raises';
 
 CREATE FUNCTION orgusers.invitation(org_id uuid, id uuid) RETURNS orgusers.invitations
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -203,7 +203,7 @@ BEGIN
         RETURNING * INTO renewed;
     PERFORM orgusers.send_invitation(renewed);
 END $$;
-COMMENT ON FUNCTION orgusers.resend_invitation(uuid, uuid) IS 'Mails a pending or expired invitation again with a new token and the whole lifetime; tokens mailed earlier end. The actor becomes its inviter. Needs users.invite and the right to give its roles. OU108 roles not the actor''s to give, OU205 answered or canceled, OU211 no such invitation, OU301 expired, and no seat left, OU401 no mailer key, and what require() raises';
+COMMENT ON FUNCTION orgusers.resend_invitation(uuid, uuid) IS 'Mails a pending or expired invitation again with a new token and the whole lifetime; tokens mailed earlier end. The actor becomes its inviter. Needs users.invite and the right to give its roles. OU108 roles not the actor''s to give, OU205 answered or canceled, OU211 no such invitation, OU301 expired, and no seat left, OU401 no mailer key, OU404 no mail template, and what require() raises';
 
 CREATE FUNCTION orgusers.invitation_link(org_id uuid, id uuid) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -235,7 +235,7 @@ BEGIN
     PERFORM orgusers.enqueue_mail(canceled.org_id, 'invitation_canceled', canceled.email,
         concat_ws(' ', canceled.first_name, canceled.last_name), canceled.locale, orgusers.mail_people(NULL));
 END $$;
-COMMENT ON FUNCTION orgusers.cancel_invitation(uuid, uuid) IS 'Withdraws a pending or expired invitation: none of its tokens opens it any more, and the address gets mail about it. Needs users.invite. OU205 answered or canceled, OU211 no such invitation, and what require() raises';
+COMMENT ON FUNCTION orgusers.cancel_invitation(uuid, uuid) IS 'Withdraws a pending or expired invitation: none of its tokens opens it any more, and the address gets mail about it. Needs users.invite. OU205 answered or canceled, OU211 no such invitation, OU404 no mail template, and what require() raises';
 
 CREATE FUNCTION orgusers.remove_invitation(org_id uuid, id uuid) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -161,6 +161,21 @@ CREATE TRIGGER withdraw_mail AFTER DELETE ON orgusers.invitations
     REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION orgusers.withdraw_deleted_invitations();
 COMMENT ON TRIGGER withdraw_mail ON orgusers.invitations IS 'No mail goes out with the token of an invitation that is gone';
 
+CREATE FUNCTION orgusers.withdraw_all_invitations() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS
+$$
+BEGIN
+    UPDATE orgusers.mail_outbox m
+        SET status = 'withdrawn', sealed_token = NULL, fence = NULL, changed_at = clock_timestamp()
+        WHERE m.sealed_token IS NOT NULL;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION orgusers.withdraw_all_invitations() IS 'Trigger: withdraws every mail with a token when the invitations are truncated';
+CREATE TRIGGER withdraw_all_mail AFTER TRUNCATE ON orgusers.invitations
+    FOR EACH STATEMENT EXECUTE FUNCTION orgusers.withdraw_all_invitations();
+COMMENT ON TRIGGER withdraw_all_mail ON orgusers.invitations IS 'No mail goes out with the token of an invitation that is gone';
+
 CREATE FUNCTION orgusers.claim_mail(max_mails integer DEFAULT 10, lease interval DEFAULT '5 minutes')
     RETURNS TABLE (
         org_id uuid, id uuid, fence uuid, attempts integer, kind text, recipient text, recipient_name text,

@@ -2,7 +2,7 @@
 
 CREATE FUNCTION orgusers.template_is_valid(template text, placeholders text[]) RETURNS boolean
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'orgusers_template_is_valid';
-COMMENT ON FUNCTION orgusers.template_is_valid(text, text[]) IS 'True when the template is well formed and names none but these placeholders; otherwise an error with the position (OU406). {{name}} is a placeholder, {{{{ stands for two literal opening braces. For check constraints';
+COMMENT ON FUNCTION orgusers.template_is_valid(text, text[]) IS 'True when the template is well formed and names none but these placeholders; otherwise an error with the position (OU406). {{name}} is a placeholder, {{{{ stands for two literal opening braces. For check constraints. Internal';
 
 -- The mailer renders it like a template.
 ALTER TABLE orgusers.policies ADD CONSTRAINT policies_accept_url_is_template CHECK (orgusers.template_is_valid(accept_url, '{token}'));
@@ -16,7 +16,7 @@ CREATE FUNCTION orgusers.mail_placeholders(kind text) RETURNS text[]
         WHEN 'user_removed'          THEN '{product,organization,recipient}'::text[]
         WHEN 'billing_admin_changed' THEN '{product,organization,recipient,user}'::text[]
     END;
-COMMENT ON FUNCTION orgusers.mail_placeholders(text) IS 'Placeholders that templates of a kind of mail can use, NULL for an unknown kind. Every mail of the kind has a value for each, so a stored template can always be rendered. product, organization, recipient (name, else address), expires_at (in the organization''s time zone) and link are made by the extension; inviter, inviter_email and user (whom the mail is about) are the enqueuing function''s variables. Anybody may call it';
+COMMENT ON FUNCTION orgusers.mail_placeholders(text) IS 'Placeholders that templates of a kind of mail can use, NULL for an unknown kind. Every mail of the kind has a value for each, so a stored template can always be rendered. product, organization, recipient (name, else address), expires_at (in the organization''s time zone) and link are made by the extension; inviter, inviter_email and user (whom the mail is about) are the enqueuing function''s variables. For the database''s owner';
 
 CREATE TABLE orgusers.mail_templates (
     policy    text NOT NULL REFERENCES orgusers.policies ON UPDATE CASCADE ON DELETE CASCADE,
@@ -60,6 +60,9 @@ DECLARE
 </html>
 ';
 BEGIN
+    IF NOT EXISTS (SELECT FROM orgusers.policies p WHERE p.id = install_mail_templates.policy) THEN
+        RAISE EXCEPTION 'no such policy' USING ERRCODE = 'OU105';
+    END IF;
     INSERT INTO orgusers.mail_templates (policy, kind, locale, subject, body_text, body_html) VALUES
     (install_mail_templates.policy, 'invitation', 'en',
      '{{inviter}} invites you to join {{organization}} in {{product}}',
@@ -125,4 +128,4 @@ Invoices and mail about billing go there from now on.
     ON CONFLICT DO NOTHING;
 END
 $$;
-COMMENT ON FUNCTION orgusers.install_mail_templates(text) IS 'Gives a policy the English templates that it lacks; those it has stay as they are. Called by the rule-books'' installers. For the database''s owner. An unknown policy is refused (23503)';
+COMMENT ON FUNCTION orgusers.install_mail_templates(text) IS 'Gives a policy the English templates that it lacks; those it has stay as they are. Called by the rule-books'' installers. For the database''s owner. OU105 no such policy';

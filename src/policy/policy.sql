@@ -7,8 +7,13 @@ CREATE FUNCTION orgusers.is_name(name text) RETURNS boolean
     RETURN char_length(name) BETWEEN 1 AND 200 AND name !~ '[[:cntrl:]]' AND btrim(name) = name;
 COMMENT ON FUNCTION orgusers.is_name(text) IS 'Whether a text can name something: 1 to 200 characters, none of them a control character, no blank at either end. Internal';
 
+CREATE FUNCTION orgusers.is_permission_key(key text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN key ~ '^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$' AND octet_length(key) <= 63;
+COMMENT ON FUNCTION orgusers.is_permission_key(text) IS 'Whether a text can be the key of a permission: dotted lower case, at most 63 bytes. Internal';
+
 CREATE TABLE orgusers.permissions (
-    key         text PRIMARY KEY CHECK (key ~ '^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$' AND length(key) <= 63),
+    key         text PRIMARY KEY CHECK (orgusers.is_permission_key(key)),
     description text NOT NULL
 );
 COMMENT ON TABLE orgusers.permissions IS 'Everything that can be permitted in an organization. The extension''s own keys come with a rule-book; applications register theirs with register_permission';
@@ -93,12 +98,16 @@ COMMENT ON TABLE orgusers.role_template_grants IS 'Which roles (grantable) a hol
 SELECT pg_extension_config_dump('orgusers.role_template_grants', '');
 
 CREATE FUNCTION orgusers.register_permission(key text, description text) RETURNS void
-    LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF orgusers.is_permission_key(register_permission.key) IS NOT TRUE OR register_permission.description IS NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'OU009', MESSAGE = 'this is not a permission with a description',
+            HINT = 'A key is dotted lower case such as docs.read, 63 bytes at most.';
+    END IF;
     INSERT INTO orgusers.permissions (key, description) VALUES (register_permission.key, register_permission.description)
         ON CONFLICT ON CONSTRAINT permissions_pkey DO UPDATE SET description = excluded.description;
-END;
-COMMENT ON FUNCTION orgusers.register_permission(text, text) IS 'Makes a permission of the application known, or describes it anew. Roles get it by a row of role_template_permissions. For the database''s owner. A key that is not dotted lower case is refused (23514)';
+END $$;
+COMMENT ON FUNCTION orgusers.register_permission(text, text) IS 'Makes a permission of the application known, or describes it anew. Roles get it by a row of role_template_permissions. For the database''s owner. OU009 bad key, or no description';
 
 -- The keys that the extension's own functions ask for.
 CREATE FUNCTION orgusers.install_permissions() RETURNS void

@@ -174,6 +174,7 @@ SELECT throws_ok('TRUNCATE orgusers.memberships', '0A000', NULL, 'A6: nor member
 SELECT is(active('Acme'), 'ann bob cyd', 'A6: and everything is there afterwards');
 SELECT lives_ok('TRUNCATE orgusers.organizations CASCADE', 'A6: with the organizations everything of theirs can go');
 SELECT is((SELECT count(*)::int FROM orgusers.memberships), 0, 'A6: and goes');
+SELECT is((SELECT count(*)::int FROM orgusers.mail_outbox WHERE sealed_token IS NOT NULL), 0, 'A7: and no mail goes out with a token of an invitation that is gone');
 
 SELECT * FROM finish();
 ROLLBACK;

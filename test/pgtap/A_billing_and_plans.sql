@@ -6,10 +6,10 @@ SELECT no_plan();
 SET LOCAL ROLE regress_ou_app;
 SELECT act('ann');
 DO $$ BEGIN
-    PERFORM orgusers.create_organization('Acme', 'plans_and_groups');
+    PERFORM orgusers.create_my_organization('Acme', 'plans_and_groups');
     PERFORM orgusers.create_group(org('Acme'), 'chiefs', '{ADMIN}');
     PERFORM act('eve');
-    PERFORM orgusers.create_organization('Other', 'plans_and_groups');
+    PERFORM orgusers.create_my_organization('Other', 'plans_and_groups');
     PERFORM act('ann');
 END $$;
 
@@ -91,6 +91,12 @@ SELECT is(pg_temp.tried(s), 'OU301', 'A6: refused: ' || pg_temp.line(s)) FROM (V
     ($$WITH a AS (INSERT INTO orgusers.memberships (org_id, user_id) SELECT org('Other'), person(who) FROM unnest(ARRAY['ann', 'bob']) who RETURNING *)
        INSERT INTO orgusers.memberships (org_id, user_id) SELECT org('Other'), person('gus') FROM (SELECT count(*) FROM a) c$$)) AS v (s);
 
+-- An application's own trigger may change what an UPDATE did not name.
+CREATE FUNCTION pg_temp.always_active() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.status := 'active'; NEW.deactivated_at := NULL; RETURN NEW; END $$;
+SELECT is(pg_temp.tried($$INSERT INTO orgusers.memberships (org_id, user_id, status, deactivated_at) VALUES (org('Acme'), person('dan'), 'deactivated', now());
+    CREATE TRIGGER always_active BEFORE UPDATE ON orgusers.memberships FOR EACH ROW EXECUTE FUNCTION pg_temp.always_active();
+    UPDATE orgusers.memberships SET invited_by = person('ann')$$), 'OU301', 'A6: refused: a trigger that reactivates users on an UPDATE of something else');
+
 -- Savepoints: what was counted in one that is rolled back is counted again.
 SELECT is(pg_temp.tried($$DO $d$ BEGIN
         DELETE FROM orgusers.memberships WHERE user_id = person('cyd');
@@ -127,11 +133,11 @@ SELECT is(pg_temp.tried($$SET CONSTRAINTS orgusers.seats DEFERRED;
         INSERT INTO orgusers.memberships (org_id, user_id) VALUES (org('Acme'), person('fay'))$$), 'OU301', 'A6: deferred, immediate and deferred again is counted again');
 
 -- COPY
-COPY (SELECT org('Acme'), person(who) FROM unnest(ARRAY['dan', 'fay']) who) TO '/tmp/orgusers_pgtap_copy';
-SELECT is(pg_temp.tried($$COPY orgusers.memberships (org_id, user_id) FROM '/tmp/orgusers_pgtap_copy'$$), 'OU301', 'A6: refused: COPY');
-COPY (SELECT org('Other'), person(who) FROM unnest(ARRAY['dan', 'fay']) who) TO '/tmp/orgusers_pgtap_copy';
-SELECT is(pg_temp.tried($$COPY orgusers.memberships (org_id, user_id) FROM '/tmp/orgusers_pgtap_copy'$$), 'allowed', 'A6: COPY up to the seats is not');
-COPY (SELECT) TO PROGRAM 'rm -f /tmp/orgusers_pgtap_copy';
+SELECT current_setting('data_directory') || '/pgtap_copy' AS file \gset
+COPY (SELECT org('Acme'), person(who) FROM unnest(ARRAY['dan', 'fay']) who) TO :'file';
+SELECT is(pg_temp.tried(format('COPY orgusers.memberships (org_id, user_id) FROM %L', :'file')), 'OU301', 'A6: refused: COPY');
+COPY (SELECT org('Other'), person(who) FROM unnest(ARRAY['dan', 'fay']) who) TO :'file';
+SELECT is(pg_temp.tried(format('COPY orgusers.memberships (org_id, user_id) FROM %L', :'file')), 'allowed', 'A6: COPY up to the seats is not');
 SELECT is(active('Acme'), 'ann bob cyd', 'A6: after all this there are the same three users');
 
 -- Reactivation
@@ -306,10 +312,20 @@ SELECT lives_ok($$SELECT orgusers.accept_my_invitation(org('Acme'), inv('Acme', 
 -- A default plan that is paid
 SELECT as_owner($$UPDATE orgusers.policies SET default_plan = 'paid'$$);
 SELECT act('dan');
-SELECT lives_ok($$SELECT orgusers.create_organization('Gold', 'plans_and_groups')$$, 'A3: an organization that begins on a paid plan');
+SELECT lives_ok($$SELECT orgusers.create_my_organization('Gold', 'plans_and_groups')$$, 'A3: an organization that begins on a paid plan');
 SELECT is((SELECT billing_admin FROM orgusers.billing_contact(org('Gold'))), 'Dan', 'A3: has its founder as billing admin');
 SELECT throws_ok($$SELECT orgusers.remove_user(org('Gold'), person('dan'))$$, 'OU302', NULL, 'A3: who stays');
 SELECT lives_ok($$SELECT orgusers.delete_organization(org('Gold'))$$, 'A3: but can delete it');
+
+
+-- Without any plan
+SELECT lives_ok($$SELECT orgusers.create_my_organization('Bare', 'plans_and_groups')$$, 'A6: an organization');
+SELECT as_owner($$DELETE FROM orgusers.subscriptions WHERE org_id = org('Bare')$$);
+SELECT is_empty($$SELECT * FROM orgusers.billing_contact(org('Bare'))$$, 'A9: whose plan the owner has taken away has no billing contact');
+SELECT throws_ok($$SELECT orgusers.set_billing_cc(org('Bare'), '{x@example.org}')$$, 'OU105', NULL, 'A9: nor further addresses');
+SELECT throws_ok($$SELECT orgusers.set_billing_admin(org('Bare'), person('dan'))$$, 'OU302', NULL, 'A8: nor a billing admin');
+SELECT is(orgusers.billing_addresses(org('Bare')), NULL, 'A9: nor addresses for invoices');
+SELECT lives_ok($$SELECT orgusers.set_plan(org('Bare'), 'free')$$, 'A6: until it gets a plan');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -6,14 +6,14 @@ SELECT no_plan();
 SET LOCAL ROLE regress_ou_app;
 SELECT act('ann');
 DO $$ BEGIN
-    PERFORM orgusers.create_organization('Acme', 'plans_and_groups');
+    PERFORM orgusers.create_my_organization('Acme', 'plans_and_groups');
     PERFORM as_owner('UPDATE orgusers.plans SET seats = 10');
     PERFORM enlist('Acme', 'bob');
     PERFORM enlist('Acme', 'cyd', 'ADMIN');
     PERFORM orgusers.create_group(org('Acme'), 'ops', '{USER}');
     PERFORM orgusers.create_group(org('Acme'), 'chiefs', '{ADMIN}');
     PERFORM act('eve');
-    PERFORM orgusers.create_organization('Other', 'plans_and_groups');
+    PERFORM orgusers.create_my_organization('Other', 'plans_and_groups');
     PERFORM act('ann');
 END $$;
 
@@ -124,6 +124,9 @@ SELECT throws_ok($$SELECT orgusers.accept_my_invitation(org('Other'), inv('Acme'
 SELECT results_eq('SELECT organization, invited_by, roles FROM orgusers.my_invitations()', $$VALUES ('Acme', 'Ann', '{ADMIN,USER}'::text[])$$, 'A11: a person with the invited address, verified, is shown the invitation');
 SELECT results_eq($$SELECT orgusers.accept_my_invitation(org_id, id) FROM orgusers.my_invitations()$$, $$SELECT org('Acme')$$, 'A11: and accepts without the link');
 SELECT is_empty('SELECT * FROM orgusers.my_invitations()', 'A11: then it waits no more');
+RESET ROLE;
+SELECT is((SELECT count(*)::int FROM orgusers.mail_outbox WHERE invitation_id = inv('Acme', 'dan') AND sealed_token IS NOT NULL), 0, 'A11: and no mail of it goes out');
+SET LOCAL ROLE regress_ou_app;
 SELECT is(roles_of('Acme', 'dan'), 'ADMIN USER', 'A5: accepting gives the roles');
 SELECT results_eq($$SELECT groups, status FROM orgusers.list_users(org('Acme'), 'dan')$$, $$VALUES ('{chiefs,ops}'::text[], 'active')$$, 'A5: and the groups');
 SELECT is((SELECT name FROM orgusers.my_organizations() WHERE is_current), 'Acme', 'A12: the first organization accepted is the current one');

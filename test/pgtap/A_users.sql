@@ -6,11 +6,11 @@ SELECT no_plan();
 SET LOCAL ROLE regress_ou_app;
 SELECT act('ann');
 DO $$ BEGIN
-    PERFORM orgusers.create_organization('Acme', 'plans_and_groups');
+    PERFORM orgusers.create_my_organization('Acme', 'plans_and_groups');
     PERFORM enlist('Acme', 'bob');
     PERFORM enlist('Acme', 'cyd', 'ADMIN');
     PERFORM act('eve');
-    PERFORM orgusers.create_organization('Other', 'plans_and_groups');
+    PERFORM orgusers.create_my_organization('Other', 'plans_and_groups');
     PERFORM enlist('Other', 'fay');
     PERFORM act('ann');
 END $$;
@@ -124,6 +124,8 @@ SELECT throws_ok($$SELECT orgusers.set_user_roles(org('Acme'), person('fay'), '{
 SELECT throws_ok($$SELECT orgusers.set_user_groups(org('Acme'), person('bob'), '{nobody}')$$, 'OU104', NULL, 'A4: a group that does not exist is refused');
 SELECT throws_ok($$SELECT orgusers.set_user_groups(org('Acme'), person('fay'), '{chiefs}')$$, 'OU102', NULL, 'A4: nor can groups be given to one');
 SELECT throws_ok($$SELECT orgusers.remove_user(org('Acme'), person('fay'))$$, 'OU102', NULL, 'A4: nor can one be removed');
+SELECT throws_ok($$SELECT orgusers.deactivate_user(org('Acme'), person('fay'))$$, 'OU102', NULL, 'A4: nor deactivated');
+SELECT throws_ok($$SELECT orgusers.reactivate_user(org('Acme'), person('fay'))$$, 'OU102', NULL, 'A4: nor reactivated');
 SELECT lives_ok($$SELECT orgusers.set_user_roles(org('Acme'), person('bob'), '{USER}')$$, 'A4: a role is given to a user without one');
 
 -- Groups
@@ -245,6 +247,45 @@ SELECT lives_ok($$SELECT orgusers.reactivate_user(org('Acme'), person('bob'))$$,
 SELECT act('bob');
 SELECT ok(orgusers.can(org('Acme'), 'users.view'), 'A4: and has the rights of roles and groups again');
 
+-- Where the policy forbids doing it to oneself
+SELECT act('ann');
+SELECT orgusers.set_user_roles(org('Acme'), person('ann'), '{USER,ADMIN}');
+SELECT orgusers.set_user_roles(org('Acme'), person('bob'), '{ADMIN}');
+SELECT as_owner($$UPDATE orgusers.policies SET own_role_change = false, self_removal = false$$);
+SELECT as_owner($$UPDATE orgusers.memberships SET invited_by = person('cyd') WHERE org_id = org('Acme') AND user_id = person('bob')$$);
+SELECT act('bob');
+SELECT throws_ok(s, 'OU109', NULL, 'A4: where the policy says so, nobody may: ' || s) FROM (VALUES
+    ($$SELECT orgusers.set_user_roles(org('Acme'), person('bob'), '{USER,ADMIN}')$$),
+    ($$SELECT orgusers.set_user_roles(org('Acme'), person('bob'), '{}')$$),
+    ($$SELECT orgusers.set_user_groups(org('Acme'), person('bob'), '{}')$$),
+    ($$SELECT orgusers.set_group_roles(org('Acme'), 'chiefs', '{USER}')$$),
+    ($$SELECT orgusers.remove_user(org('Acme'), person('bob'))$$),
+    ($$SELECT orgusers.deactivate_user(org('Acme'), person('bob'))$$)) AS v (s);
+SELECT lives_ok($$SELECT orgusers.set_user_roles(org('Acme'), person('ann'), '{USER,ADMIN}')$$, 'A4: but to others as before');
+SELECT as_owner($$UPDATE orgusers.policies SET own_role_change = true$$);
+SELECT orgusers.create_group(org('Acme'), 'bosses', '{ADMIN}');
+SELECT orgusers.set_user_groups(org('Acme'), person('bob'), '{chiefs,bosses}');
+SELECT as_owner($$UPDATE orgusers.policies SET own_role_change = false$$);
+SELECT throws_ok($$SELECT orgusers.delete_group(org('Acme'), 'bosses')$$, 'OU109', NULL, 'A4: nor delete a group that gives oneself a role');
+SELECT as_owner($$UPDATE orgusers.policies SET own_role_change = true, self_removal = true$$);
+
+-- A role with a greatest number of users
+SELECT as_owner($$UPDATE orgusers.role_templates SET most_holders = 2 WHERE id = 'admin'$$);
+SELECT enlist('Acme', 'fay');
+SELECT act('ann');
+SELECT throws_ok($$SELECT orgusers.set_user_roles(org('Acme'), person('fay'), '{ADMIN}')$$, 'OU304', NULL, 'A4: a role is given to no more users than the policy allows');
+SELECT lives_ok($$SELECT orgusers.deactivate_user(org('Acme'), person('bob'))$$, 'A4: a deactivated user does not count');
+SELECT lives_ok($$SELECT orgusers.set_user_roles(org('Acme'), person('fay'), '{ADMIN}')$$, 'A4: so another gets the role');
+SELECT throws_ok($$SELECT orgusers.reactivate_user(org('Acme'), person('bob'))$$, 'OU304', NULL, 'A4: and reactivation would be one too many');
+SELECT orgusers.invite_user(org('Acme'), 'gus@example.org', '{ADMIN}', send => false);
+SELECT act('gus');
+SELECT throws_ok($$SELECT orgusers.accept_my_invitation(org('Acme'), inv('Acme', 'gus'))$$, 'OU304', NULL, 'A4: and so would accepting be');
+SELECT act('ann');
+SELECT orgusers.cancel_invitation(org('Acme'), inv('Acme', 'gus'));
+SELECT orgusers.remove_user(org('Acme'), person('fay'));
+SELECT lives_ok($$SELECT orgusers.reactivate_user(org('Acme'), person('bob'))$$, 'A4: until a holder is gone');
+SELECT as_owner($$UPDATE orgusers.role_templates SET most_holders = NULL$$);
+
 -- Searching and paging
 SELECT act('ann');
 SELECT results_eq($$SELECT email::text FROM orgusers.list_users(org('Acme'), 'BOB')$$, ARRAY['bob@example.org'], 'A1: the search is without case');
@@ -253,7 +294,7 @@ SELECT results_eq($$SELECT email::text FROM orgusers.list_users(org('Acme'), NUL
 SELECT is((SELECT count(*)::int FROM orgusers.list_users(org('Acme'), page => 0)), 1, 'A1: a page has at least one row');
 
 -- A14 and A12: several organizations
-SELECT lives_ok($$SELECT orgusers.create_organization('Beta', 'plans_and_groups')$$, 'A14: a user founds a second organization');
+SELECT lives_ok($$SELECT orgusers.create_my_organization('Beta', 'plans_and_groups')$$, 'A14: a user founds a second organization');
 SELECT enlist('Other', 'ann');
 SELECT results_eq('SELECT name, roles, is_current FROM orgusers.my_organizations()',
     $$VALUES ('Acme', '{ADMIN,USER}'::text[], true), ('Beta', '{ADMIN}', false), ('Other', '{USER}', false)$$, 'A14: one user belongs to many organizations, in each with the roles there');
@@ -277,9 +318,28 @@ SELECT act('eve');
 SELECT lives_ok($$SELECT orgusers.remove_user(org('Other'), person('ann'))$$, 'A14: removal from one organization');
 SELECT act('ann');
 SELECT results_eq('SELECT name FROM orgusers.my_organizations()', ARRAY['Acme', 'Beta'], 'A14: leaves the others');
-SELECT is(orgusers.current_organization_id(), NULL, 'A12: the current organization ends with the membership');
-SELECT lives_ok($$SELECT orgusers.create_organization('Gamma', 'plans_and_groups')$$, 'A12: whoever has no current organization');
+SELECT is(orgusers.current_organization_id(), org('Acme'), 'A12: the current organization ends with the membership, and is the one chosen before');
+SELECT act('eve');
+SELECT orgusers.invite_user(org('Other'), 'gus@example.org', send => false);
+SELECT act('gus');
+SELECT is(orgusers.current_organization_id(), NULL, 'A12: who belongs to no organization has no current one');
+SELECT lives_ok($$SELECT orgusers.accept_my_invitation(org('Other'), inv('Other', 'gus'))$$, 'A12: accepting an invitation');
+SELECT is(orgusers.current_organization_id(), org('Other'), 'A12: the first one accepted is it');
+SELECT act('eve');
+SELECT orgusers.deactivate_user(org('Other'), person('gus'));
+SELECT act('gus');
+SELECT is(orgusers.current_organization_id(), NULL, 'A12: not while the user is deactivated there');
+SELECT act('eve');
+SELECT orgusers.reactivate_user(org('Other'), person('gus'));
+SELECT act('gus');
+SELECT is(orgusers.current_organization_id(), org('Other'), 'A12: and again afterwards');
+SELECT act('eve');
+SELECT orgusers.remove_user(org('Other'), person('gus'));
+SELECT act('gus');
+SELECT is(orgusers.current_organization_id(), NULL, 'A12: removed from the only one, there is none');
+SELECT lives_ok($$SELECT orgusers.create_my_organization('Gamma', 'plans_and_groups')$$, 'A12: whoever has no current organization');
 SELECT is(orgusers.current_organization_id(), org('Gamma'), 'A12: has the next one as current');
+SELECT orgusers.delete_organization(org('Gamma'));
 
 -- Deleting an organization with everything in it
 SELECT act('ann');
@@ -287,6 +347,8 @@ SELECT lives_ok($$SELECT orgusers.invite_user(org('Acme'), 'gus@example.org', '{
 SELECT as_owner($$SELECT orgusers.set_plan(org('Acme'), 'paid', person('bob'))$$);
 SELECT org('Acme') AS acme \gset
 SELECT act('bob');
+SELECT orgusers.switch_organization(org('Acme'));
+SELECT is(orgusers.current_organization_id(), org('Acme'), 'A12: and with somebody looking at it');
 SELECT lives_ok(format('SELECT orgusers.delete_organization(%L)', :'acme'), 'A2: is deleted by an ADMIN');
 RESET ROLE;
 SET CONSTRAINTS ALL IMMEDIATE;
@@ -299,11 +361,11 @@ SELECT is((SELECT count(*)::int FROM orgusers.memberships WHERE org_id = :'acme'
 SELECT is(active('Beta'), 'ann', 'A14: other organizations keep their users');
 SET LOCAL ROLE regress_ou_app;
 SELECT throws_ok(format('SELECT orgusers.rename_organization(%L, %L)', :'acme', 'Ghost'), 'OU101', NULL, 'A2: a deleted organization is none');
-SELECT throws_ok($$SELECT orgusers.create_organization('Nil', 'no_such_policy')$$, 'OU105', NULL, 'A2: an organization needs a policy that exists');
-SELECT throws_ok(format($$SELECT orgusers.create_organization('Twice', 'plans_and_groups', %L)$$, org('Beta')), 'OU107', NULL, 'A2: an id is used once');
-SELECT throws_ok($$SELECT orgusers.create_organization('Nil', 'plans_and_groups', time_zone => 'Mars/Olympus')$$, '22023', NULL, 'A2: a time zone that does not exist is refused');
+SELECT throws_ok($$SELECT orgusers.create_my_organization('Nil', 'no_such_policy')$$, 'OU105', NULL, 'A2: an organization needs a policy that exists');
+SELECT throws_ok(format($$SELECT orgusers.create_organization('Twice', 'plans_and_groups', %L)$$, org('Beta')), '42501', NULL, 'A2: only the trusted server gives an organization its id');
+SELECT throws_ok($$SELECT orgusers.create_my_organization('Nil', 'plans_and_groups', time_zone => 'Mars/Olympus')$$, '22023', NULL, 'A2: a time zone that does not exist is refused');
 SELECT act(NULL);
-SELECT throws_ok($$SELECT orgusers.create_organization('Nil', 'plans_and_groups')$$, 'OU001', NULL, 'A2: nobody founds anonymously');
+SELECT throws_ok($$SELECT orgusers.create_my_organization('Nil', 'plans_and_groups')$$, 'OU001', NULL, 'A2: nobody founds anonymously');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -36,6 +36,8 @@ INSERT INTO calls VALUES
     ('is_member', ARRAY['org(''Acme'')']),
     ('orgs_with', ARRAY['''users.view''']),
     ('create_organization', ARRAY['''New''', '''plans_and_groups''', 'gen_random_uuid()', '''Europe/Vienna''']),
+    ('create_my_organization', ARRAY['''New''', '''plans_and_groups''', '''Europe/Vienna''']),
+    ('new_id', '{}'), ('require_user', '{}'),
     ('rename_organization', ARRAY['org(''Acme'')', '''Acme 2''']),
     ('delete_organization', ARRAY['org(''Acme'')']),
     ('switch_organization', ARRAY['org(''Acme'')']),
@@ -128,8 +130,8 @@ SET LOCAL ROLE regress_ou_server;
 SELECT is(outcome(name, VARIADIC arguments), CASE
         WHEN name = 'sign_in' THEN 'OU003'
         WHEN name = 'remove_invitation' THEN 'OU205'
-        WHEN name IN ('version', 'sign_out', 'current_user_id', 'my_profile', 'my_organizations', 'current_organization_id', 'my_invitations',
-                      'can', 'require', 'has_role', 'is_member', 'orgs_with', 'switch_organization', 'list_users', 'reactivate_user', 'billing_contact',
+        WHEN name IN ('new_id', 'require_user', 'version', 'sign_out', 'current_user_id', 'my_profile', 'my_organizations', 'current_organization_id', 'my_invitations',
+                      'can', 'require', 'has_role', 'is_member', 'orgs_with', 'list_users', 'reactivate_user', 'billing_contact',
                       'list_invitations', 'preview_invitation', 'act_as', 'billing_addresses') THEN 'nothing changed'
         ELSE 'changed' END, 'a good call of ' || name) FROM calls ORDER BY name;
 
@@ -140,7 +142,7 @@ SELECT matches(outcome_with(c.name, c.arguments, place, 'NULL'),
     FROM calls c JOIN public_functions f USING (name), generate_series(1, cardinality(c.arguments)) place,
          LATERAL (SELECT (c.name, name_of(f.called, place)) IN (VALUES
             ('update_profile', 'display_name'), ('update_profile', 'avatar_url'), ('update_profile', 'locale'),
-            ('create_organization', 'id'), ('set_user_roles', 'roles'), ('set_user_groups', 'groups'), ('set_group_roles', 'roles'), ('create_group', 'roles'),
+            ('create_organization', 'id'), ('create_organization', 'time_zone'), ('create_my_organization', 'time_zone'), ('set_user_roles', 'roles'), ('set_user_groups', 'groups'), ('set_group_roles', 'roles'), ('create_group', 'roles'),
             ('set_billing_cc', 'addresses'), ('set_plan', 'billing_admin_id'),
             ('invite_user', 'roles'), ('invite_user', 'groups'), ('invite_user', 'first_name'), ('invite_user', 'last_name'), ('invite_user', 'locale'), ('invite_user', 'send'),
             ('register_user', 'display_name'), ('register_user', 'id'), ('register_user', 'email_verified'), ('register_user', 'locale'),
@@ -179,7 +181,7 @@ SELECT matches(outcome_with(c.name, c.arguments, place, quote_literal(a.value)),
     WHERE type_of(f.called, place) IN ('text'::regtype, 'orgusers.email'::regtype, 'orgusers.invitation_token'::regtype)
       -- Those are names like others, or take away what there is.
       AND NOT (a.what IN ('a quote', 'a semicolon', 'a brace', 'a percent sign', 'a placeholder', 'a backslash')
-               AND (c.name, name_of(f.called, place)) IN (VALUES ('create_organization', 'name'), ('rename_organization', 'name'), ('create_group', 'name'), ('rename_group', 'new_name'),
+               AND (c.name, name_of(f.called, place)) IN (VALUES ('create_organization', 'name'), ('create_my_organization', 'name'), ('rename_organization', 'name'), ('create_group', 'name'), ('rename_group', 'new_name'),
                     ('invite_user', 'first_name'), ('invite_user', 'last_name'), ('register_user', 'display_name'), ('update_profile', 'display_name')))
       AND NOT (a.what = 'an empty text' AND c.name = 'update_profile')
     ORDER BY c.name, place, a.what;
@@ -203,8 +205,9 @@ SELECT is(outcome('create_organization', '''New''', '''plans_and_groups''', 'NUL
 SELECT act(NULL);
 SELECT matches(outcome(name, VARIADIC arguments), CASE
         WHEN name IN ('register_user', 'set_email_verified', 'change_email', 'set_plan') THEN '^changed$'
-        WHEN name IN ('rename_organization', 'switch_organization', 'create_organization', 'update_profile') OR arguments[1] = 'org(''Acme'')' AND name NOT IN ('can', 'has_role', 'is_member', 'billing_addresses') THEN '^OU001$'
+        WHEN name IN ('rename_organization', 'switch_organization', 'create_organization', 'create_my_organization', 'update_profile') OR arguments[1] = 'org(''Acme'')' AND name NOT IN ('can', 'has_role', 'is_member', 'billing_addresses') THEN '^OU001$'
         ELSE '^(nothing changed|OU001|OU003)$' END, 'anonymously: ' || name) FROM calls ORDER BY name;
+SELECT throws_ok('SELECT orgusers.require_user()', 'OU001', NULL, 'require_user refuses nobody');
 SELECT results_eq($$SELECT orgusers.can(org('Acme'), 'organization.view'), orgusers.has_role(org('Acme'), 'ADMIN'), orgusers.is_member(org('Acme')), orgusers.orgs_with('users.view')$$,
     $$VALUES (false, false, false, '{}'::uuid[])$$, 'every question about rights gets the answer no, not NULL');
 SELECT act('ann');

@@ -31,7 +31,7 @@ SELECT is(subject, 'Your invitation to join {{organization}} in {{product}} has 
 UPDATE orgusers.mail_templates SET subject = 'mine' WHERE kind = 'user_removed';
 SELECT lives_ok($$SELECT orgusers.install_mail_templates('plans_and_groups')$$, 'installing again');
 SELECT is(subject, 'mine', 'leaves edited templates alone') FROM orgusers.mail_templates WHERE kind = 'user_removed';
-SELECT throws_ok($$SELECT orgusers.install_mail_templates('nowhere')$$, '23503', NULL, 'templates need a policy');
+SELECT throws_ok($$SELECT orgusers.install_mail_templates('nowhere')$$, 'OU105', NULL, 'templates need a policy');
 SELECT lives_ok(format('SELECT template(%L, %L)', s, s), 'well formed: ' || s) FROM unnest(ARRAY[
     'plain', '{{organization}}', '{{product}}{{recipient}}', '{', '}}', '{ {', '{{{{', '{{{{name}}', 'a{b}c', 'ü {{product}} ü']) s;
 SELECT throws_ok(format('SELECT template(%L)', s), 'OU406', m, 'malformed: ' || s) FROM (VALUES

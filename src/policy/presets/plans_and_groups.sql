@@ -4,6 +4,10 @@ CREATE FUNCTION orgusers.install_plans_and_groups(product_name text DEFAULT 'Exa
                                                   mail_from orgusers.email DEFAULT 'no-reply@example.org') RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    IF EXISTS (SELECT FROM orgusers.policies p WHERE p.id = 'plans_and_groups') THEN
+        RAISE EXCEPTION USING ERRCODE = 'OU107', MESSAGE = 'the policy plans_and_groups is installed',
+            HINT = 'Edit its rows instead.';
+    END IF;
     PERFORM orgusers.install_permissions();
     INSERT INTO orgusers.plans (id, title, paid, seats) VALUES
         ('free', 'Free', false, 3),
@@ -32,4 +36,4 @@ BEGIN
 
     PERFORM orgusers.install_mail_templates('plans_and_groups');
 END $$;
-COMMENT ON FUNCTION orgusers.install_plans_and_groups(text, text, orgusers.email) IS 'Installs the policy plans_and_groups: the roles ADMIN (everything) and USER, groups, the plans free (three seats) and paid (a billing admin, no cap), invitations good for seven days, and mail templates with this product name, page that answers invitations ({{token}} stands for the token) and sender. All of it is data, to be edited afterwards. For the database''s owner; 23505 when it is installed';
+COMMENT ON FUNCTION orgusers.install_plans_and_groups(text, text, orgusers.email) IS 'Installs the policy plans_and_groups: the roles ADMIN (everything) and USER, groups, the plans free (three seats) and paid (a billing admin, no cap), invitations good for seven days, and mail templates with this product name, page that answers invitations ({{token}} stands for the token) and sender. All of it is data, to be edited afterwards. For the database''s owner. OU107 when it is installed';
