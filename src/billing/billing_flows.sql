@@ -68,7 +68,7 @@ CREATE FUNCTION orgusers.set_billing_cc(org_id uuid, addresses orgusers.email[])
 DECLARE
     wanted orgusers.email[] := ARRAY(SELECT DISTINCT a FROM unnest(addresses) a WHERE a IS NOT NULL ORDER BY a);
 BEGIN
-    PERFORM orgusers.require(set_billing_cc.org_id, 'billing.manage');
+    PERFORM orgusers.authorize_change(set_billing_cc.org_id, 'billing.manage');
     IF cardinality(wanted) > 20 THEN
         RAISE EXCEPTION USING ERRCODE = 'OU106', MESSAGE = 'at most 20 further billing addresses can be kept';
     END IF;

@@ -32,9 +32,13 @@ CREATE CONSTRAINT TRIGGER seats_update AFTER UPDATE ON orgusers.memberships
     DEFERRABLE FOR EACH ROW WHEN (NEW.status = 'active' AND (OLD.org_id, OLD.status) IS DISTINCT FROM (NEW.org_id, NEW.status))
     EXECUTE FUNCTION orgusers.seats_check();
 COMMENT ON TRIGGER seats_update ON orgusers.memberships IS 'No more active users than the plan has seats';
-CREATE CONSTRAINT TRIGGER seats AFTER INSERT OR UPDATE ON orgusers.subscriptions
+CREATE CONSTRAINT TRIGGER seats AFTER INSERT ON orgusers.subscriptions
     DEFERRABLE FOR EACH ROW EXECUTE FUNCTION orgusers.seats_check();
 COMMENT ON TRIGGER seats ON orgusers.subscriptions IS 'No more active users than the plan has seats';
+CREATE CONSTRAINT TRIGGER seats_update AFTER UPDATE ON orgusers.subscriptions
+    DEFERRABLE FOR EACH ROW WHEN ((OLD.org_id, OLD.plan) IS DISTINCT FROM (NEW.org_id, NEW.plan))
+    EXECUTE FUNCTION orgusers.seats_check();
+COMMENT ON TRIGGER seats_update ON orgusers.subscriptions IS 'No more active users than the plan has seats';
 
 -- At commit: handing over takes two steps, in either order.
 CREATE CONSTRAINT TRIGGER holders AFTER INSERT OR UPDATE OR DELETE ON orgusers.membership_roles

@@ -32,12 +32,28 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION orgusers.preview_invitation(orgusers.invitation_token) IS 'What the invitation says that a token opens: organization, address, inviter, roles, status (pending, expired, accepted, declined, canceled) and expiry. Changes nothing, so that mail scanners that follow links burn nothing. Whoever has the token may call it, also anonymously. OU203 the token opens nothing';
 
+CREATE FUNCTION orgusers.take_invitation(token orgusers.invitation_token)
+    RETURNS TABLE (org_id uuid, invitation_id uuid, by_mail boolean)
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    opened record;
+BEGIN
+    PERFORM orgusers.require_user();
+    SELECT * INTO opened FROM orgusers.invitation_by_token(token);
+    PERFORM orgusers.lock_organization(opened.org_id);
+    PERFORM FROM orgusers.invitations i WHERE i.org_id = opened.org_id AND i.id = opened.invitation_id FOR UPDATE;
+    -- Looked up again: what was waited for can have ended the token.
+    RETURN QUERY SELECT t.org_id, t.invitation_id, t.by_mail FROM orgusers.invitation_by_token(token) t;
+END $$;
+COMMENT ON FUNCTION orgusers.take_invitation(orgusers.invitation_token) IS 'As invitation_by_token(), with the organization and the invitation locked until the end of the transaction. OU001, OU203. Internal';
+
 CREATE FUNCTION orgusers.require_invited(invitation orgusers.invitations, by_mail boolean) RETURNS void
-    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     actor orgusers.users;
 BEGIN
-    SELECT * INTO actor FROM orgusers.users u WHERE u.id = orgusers.require_user();
+    -- Locked: the address that is compared here is the one that the answer will prove.
+    SELECT * INTO actor FROM orgusers.users u WHERE u.id = orgusers.require_user() FOR NO KEY UPDATE;
     IF actor.email IS DISTINCT FROM invitation.email THEN
         RAISE EXCEPTION USING ERRCODE = 'OU206', MESSAGE = 'the invitation is for another address',
             HINT = 'Sign in with the address that was invited.';
@@ -47,7 +63,7 @@ BEGIN
             HINT = 'Follow the link in the invitation''s mail, or have the address verified.';
     END IF;
 END $$;
-COMMENT ON FUNCTION orgusers.require_invited(orgusers.invitations, boolean) IS 'Returns when the actor has the invited address, proven before or by a mailed token; else OU001, OU206, OU207. Internal';
+COMMENT ON FUNCTION orgusers.require_invited(orgusers.invitations, boolean) IS 'Returns when the actor has the invited address, proven before or by a mailed token, and locks the actor''s directory entry; else OU001, OU206, OU207. Internal';
 
 CREATE FUNCTION orgusers.require_open(invitation orgusers.invitations) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -103,8 +119,7 @@ CREATE FUNCTION orgusers.accept_invitation(token orgusers.invitation_token) RETU
 DECLARE
     opened record;
 BEGIN
-    PERFORM orgusers.require_user();
-    SELECT * INTO opened FROM orgusers.invitation_by_token(token);
+    SELECT * INTO opened FROM orgusers.take_invitation(token);
     RETURN orgusers.accept(opened.org_id, opened.invitation_id, opened.by_mail);
 END $$;
 COMMENT ON FUNCTION orgusers.accept_invitation(orgusers.invitation_token) IS 'Accepts the invitation that a token opens; returns the organization''s id, also when the actor has accepted it before. Pass the token as a bound parameter of its type: then the server''s log shows no usable token. Any signed-in user with the invited address: a token that came by mail proves it, one from invitation_link() needs it verified before. OU001 nobody is signed in, OU110 deactivated there, OU203 the token opens nothing, OU204 expired, OU205 answered or canceled, OU206 for another address, OU207 address not verified, OU210 the inviter''s authority has ended, OU301 no seat left, OU304 too many holders of a role';
@@ -153,8 +168,7 @@ CREATE FUNCTION orgusers.decline_invitation(token orgusers.invitation_token) RET
 DECLARE
     opened record;
 BEGIN
-    PERFORM orgusers.require_user();
-    SELECT * INTO opened FROM orgusers.invitation_by_token(token);
+    SELECT * INTO opened FROM orgusers.take_invitation(token);
     PERFORM orgusers.decline(opened.org_id, opened.invitation_id, opened.by_mail);
 END $$;
 COMMENT ON FUNCTION orgusers.decline_invitation(orgusers.invitation_token) IS 'Declines the invitation that a token opens; its inviter gets mail. Does nothing for one that is declined. Any signed-in user with the invited address. OU001, OU203, OU204, OU205, OU206, OU207 as in accept_invitation(), OU404 no mail template';

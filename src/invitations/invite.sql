@@ -65,7 +65,7 @@ DECLARE
     expired    uuid;
     invitation orgusers.invitations;
 BEGIN
-    PERFORM orgusers.require(invite_user.org_id, 'users.invite');
+    PERFORM orgusers.authorize_change(invite_user.org_id, 'users.invite');
     IF invite_user.email IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'OU201', MESSAGE = 'an invitation needs an e-mail address';
     END IF;
