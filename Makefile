@@ -16,6 +16,11 @@ OBJS = \
 	src/identity/identity.o \
 	src/identity/assertion.o \
 	src/identity/sign_in.o \
+	src/access/invalidation.o \
+	src/access/rights.o \
+	src/access/statement.o \
+	src/access/checks.o \
+	src/access/support.o \
 	src/directory/new_id.o \
 	src/invariants/invariants.o \
 	src/invariants/touched.o \

@@ -24,6 +24,7 @@
 #define ERRCODE_OU_UNKNOWN_USER				OU_SQLSTATE('0', '0', '7')	/* no such user in the directory */
 #define ERRCODE_OU_BAD_ASSERTION_KEY		OU_SQLSTATE('0', '0', '8')	/* a verification key that cannot be used */
 #define ERRCODE_OU_BAD_SETTING				OU_SQLSTATE('0', '0', '9')	/* a DBA's call with an argument that makes no sense */
+#define ERRCODE_OU_CURSOR_OUTDATED			OU_SQLSTATE('0', '1', '0')	/* the cursor shows what the actor no longer may see */
 
 /* directory and policy */
 #define ERRCODE_OU_UNKNOWN_ORGANIZATION		OU_SQLSTATE('1', '0', '1')	/* no such organization, for this actor */

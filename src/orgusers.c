@@ -24,6 +24,8 @@ _PG_init(void)
 				 errmsg("could not initialize libsodium")));
 
 	orgusers_identity_init();
+	orgusers_rights_init();
+	orgusers_statement_init();
 	orgusers_mail_init();
 
 	/* No other setting of our prefix can be a forgotten placeholder. */

@@ -17,6 +17,8 @@
 
 /* Start-up of the rooms, called by _PG_init in this order. */
 extern void orgusers_identity_init(void);
+extern void orgusers_rights_init(void);
+extern void orgusers_statement_init(void);
 extern void orgusers_mail_init(void);
 
 #endif							/* ORGUSERS_H */

@@ -102,7 +102,7 @@ SELECT throws_ok(format('%s %s', verb, rest), '42501', NULL, format('A1: an ADMI
     FROM pg_temp.tables() t,
          LATERAL (VALUES ('DELETE', format('FROM %s', t)), ('TRUNCATE', t::text), ('INSERT', format('INTO %s DEFAULT VALUES', t)),
                          ('UPDATE', format('%s SET %I = NULL', t, (SELECT attname FROM pg_attribute WHERE attrelid = t AND attnum = 1)))) AS v (verb, rest)
-    WHERE t NOT IN ('orgusers.held_roles', 'orgusers.rights');
+    WHERE t NOT IN ('orgusers.held_roles', 'orgusers.actor_roles', 'orgusers.rights');
 SELECT throws_ok(s, '42501', NULL, 'A1: the application''s role may not: ' || s) FROM (VALUES
     ($$SELECT * FROM orgusers.users FOR UPDATE$$),
     ($$LOCK TABLE orgusers.organizations IN ACCESS EXCLUSIVE MODE$$),

@@ -65,7 +65,7 @@ SELECT is_empty($$SELECT r.called, t.tgname FROM pg_trigger t JOIN relations r O
 -- SQLSTATEs: this list is the one of src/errors.h.
 CREATE TEMP TABLE sqlstates (code text PRIMARY KEY);
 INSERT INTO sqlstates SELECT 'OU' || n FROM unnest(ARRAY[
-    '001', '002', '003', '004', '005', '006', '007', '008', '009',
+    '001', '002', '003', '004', '005', '006', '007', '008', '009', '010',
     '101', '102', '103', '104', '105', '106', '107', '108', '109', '110',
     '201', '202', '203', '204', '205', '206', '207', '208', '209', '210', '211',
     '301', '302', '303', '304', '305',
