@@ -42,7 +42,8 @@ PG_CPPFLAGS = -Isrc -DORGUSERS_VERSION='"$(EXTVERSION)"' -MMD -MP \
 	$(if $(PGXS),-isystem $(shell $(PG_CONFIG) --includedir-server))
 PG_CFLAGS = -Wall -Wextra -Wno-declaration-after-statement $(if $(WERROR),-Werror)
 SHLIB_LINK = -lsodium -Wl,--version-script=src/orgusers.map
-with_llvm = no
+# No bitcode: it needs the very clang that built the server, and inlines nothing here.
+override with_llvm = no
 
 MAILER = mailer/orgusers-mailer
 MAILER_BINDIR ?= /usr/local/bin
