@@ -1,9 +1,10 @@
 -- Who may do what with the extension's own objects.  This is the whole of it: nothing above grants anything.
 --
--- Three audiences, each a list of functions:
+-- Four audiences, each a list of functions:
 --   application  any role through which users act, trusted or not: every question and every flow, and sign_in()
 --   server       trusted with identity: application's, and act_as(), the users' directory, plans
 --   mailer       claims and acknowledges mail, nothing else
+--   developer    owns tables of the application, and protects them
 -- Whatever is in no list (internal functions, keys, installers) stays with the owner.
 
 REVOKE ALL ON ALL TABLES IN SCHEMA orgusers FROM PUBLIC;
@@ -20,7 +21,7 @@ CREATE FUNCTION orgusers.audience_functions(audience text) RETURNS text[]
             -- who acts
             'sign_in', 'sign_out', 'current_user_id', 'my_profile', 'update_profile',
             -- what the actor may
-            'can', 'require', 'require_user', 'has_role', 'is_member', 'orgs_with',
+            'can', 'require', 'require_user', 'has_role', 'is_member', 'orgs_with', 'explain_access',
             -- organizations and their users
             'new_id', 'create_my_organization', 'rename_organization', 'delete_organization', 'my_organizations',
             'switch_organization', 'current_organization_id',
@@ -34,8 +35,9 @@ CREATE FUNCTION orgusers.audience_functions(audience text) RETURNS text[]
         WHEN 'server' THEN ARRAY[
             'act_as', 'create_organization', 'register_user', 'set_email_verified', 'change_email', 'set_plan', 'billing_addresses']
         WHEN 'mailer' THEN ARRAY['claim_mail', 'mail_sent', 'mail_failed', 'release_mail', 'mail_status']
+        WHEN 'developer' THEN ARRAY['protect_table', 'unprotect_table', 'current_user_id', 'can', 'orgs_with', 'is_member']
     END;
-COMMENT ON FUNCTION orgusers.audience_functions(text) IS 'Names of the functions that an audience (application, server: beyond application''s, mailer) may call; NULL for any other word. Internal';
+COMMENT ON FUNCTION orgusers.audience_functions(text) IS 'Names of the functions that an audience (application, server: beyond application''s, mailer, developer) may call; NULL for any other word. Internal';
 
 -- What the actor may see of the tables; nothing when anonymous.  Nothing can be written but through functions.
 CREATE FUNCTION orgusers.grant_to(role regrole, audience text) RETURNS void
@@ -45,7 +47,7 @@ DECLARE
 BEGIN
     IF role IS NULL OR orgusers.audience_functions(audience) IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'OU009', MESSAGE = 'no such role or audience',
-            HINT = 'The audiences are application, server and mailer.';
+            HINT = 'The audiences are application, server, mailer and developer.';
     END IF;
     IF audience = 'server' THEN
         PERFORM orgusers.grant_to(role, 'application');
@@ -61,9 +63,13 @@ BEGIN
             ' orgusers.invitations, orgusers.invitation_roles, orgusers.invitation_groups,'
             ' orgusers.policies, orgusers.plans, orgusers.permissions, orgusers.role_templates,'
             ' orgusers.role_template_permissions, orgusers.role_template_grants TO %s', role);
+    ELSIF audience = 'developer' THEN
+        EXECUTE format('GRANT SELECT ON orgusers.protected_tables, orgusers.permissions TO %s', role);
+        -- foreign keys to organizations and memberships
+        EXECUTE format('GRANT REFERENCES ON orgusers.organizations, orgusers.memberships, orgusers.users TO %s', role);
     END IF;
 END $$;
-COMMENT ON FUNCTION orgusers.grant_to(regrole, text) IS 'Grants a role what its audience needs: application (any role through which users act), server (trusted to say who acts, with act_as) or mailer. Call it again after an upgrade. For the database''s owner; OU009 for NULL or another audience';
+COMMENT ON FUNCTION orgusers.grant_to(regrole, text) IS 'Grants a role what its audience needs: application (any role through which users act), server (trusted to say who acts, with act_as), mailer, or developer (owns tables of the application and protects them). Call it again after an upgrade. For the database''s owner; OU009 for NULL or another audience';
 REVOKE ALL ON FUNCTION orgusers.audience_functions(text), orgusers.grant_to(regrole, text) FROM PUBLIC;
 
 ALTER TABLE orgusers.organizations ENABLE ROW LEVEL SECURITY;

@@ -75,8 +75,7 @@ SELECT orgusers.register_permission('docs.read', 'Read documents') \g /dev/null
 INSERT INTO orgusers.role_template_permissions VALUES ('plans_and_groups', 'admin', 'docs.read'), ('plans_and_groups', 'user', 'docs.read');
 CREATE TABLE docs (id int PRIMARY KEY, org_id uuid NOT NULL REFERENCES orgusers.organizations, title text NOT NULL);
 CREATE INDEX ON docs (org_id);
-ALTER TABLE docs ENABLE ROW LEVEL SECURITY;
-CREATE POLICY readers ON docs FOR SELECT USING (orgusers.can(org_id, 'docs.read'));
+SELECT orgusers.protect_table('docs', read => 'docs.read') \g /dev/null
 GRANT SELECT ON docs TO app, app_server;
 SELECT orgusers.register_user('zoe@zoo.example', 'Zoe', email_verified => true) AS zoe \gset
 SELECT orgusers.act_as(:'zoe', for_session => true) \g /dev/null
@@ -88,6 +87,9 @@ SELECT orgusers.act_as(:'bob', for_session => true) \g /dev/null
 SELECT current_user AS role, 'Bob' AS actor, id, title FROM docs;
 SELECT orgusers.sign_out() \g /dev/null
 SELECT count(*) AS rows_for_nobody FROM docs;
+RESET ROLE;
+SELECT allowed, reason, role FROM orgusers.explain_access(:'bob', :'acme', 'docs.read');
+SET ROLE app_server;
 
 \! ./say "8. The plan is changed: Dan can join now. The billing admin is Ann, then Bob, who gets mail."
 SELECT orgusers.set_plan(:'acme', 'paid', billing_admin_id => :'ann') \g /dev/null

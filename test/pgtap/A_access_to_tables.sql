@@ -29,6 +29,9 @@ BEGIN
     PERFORM act('cyd');
     PERFORM orgusers.switch_organization(org('Other'));
 END $$;
+CREATE TABLE docs (org_id uuid);
+CREATE INDEX ON docs (org_id);
+SELECT orgusers.protect_table('docs', read => 'users.view');
 SELECT orgusers.add_assertion_key('k', 'EdDSA', decode(repeat('11', 32), 'hex'), 'test');
 
 CREATE FUNCTION pg_temp.tables() RETURNS SETOF regclass LANGUAGE sql AS $$
@@ -102,7 +105,7 @@ SELECT throws_ok(format('%s %s', verb, rest), '42501', NULL, format('A1: an ADMI
     FROM pg_temp.tables() t,
          LATERAL (VALUES ('DELETE', format('FROM %s', t)), ('TRUNCATE', t::text), ('INSERT', format('INTO %s DEFAULT VALUES', t)),
                          ('UPDATE', format('%s SET %I = NULL', t, (SELECT attname FROM pg_attribute WHERE attrelid = t AND attnum = 1)))) AS v (verb, rest)
-    WHERE t NOT IN ('orgusers.held_roles', 'orgusers.actor_roles', 'orgusers.rights');
+    WHERE t NOT IN ('orgusers.held_roles', 'orgusers.actor_roles', 'orgusers.rights', 'orgusers.protected_tables');
 SELECT throws_ok(s, '42501', NULL, 'A1: the application''s role may not: ' || s) FROM (VALUES
     ($$SELECT * FROM orgusers.users FOR UPDATE$$),
     ($$LOCK TABLE orgusers.organizations IN ACCESS EXCLUSIVE MODE$$),

@@ -37,7 +37,7 @@ INSERT INTO calls VALUES
     ('orgs_with', ARRAY['''users.view''']),
     ('create_organization', ARRAY['''New''', '''plans_and_groups''', 'gen_random_uuid()', '''Europe/Vienna''']),
     ('create_my_organization', ARRAY['''New''', '''plans_and_groups''', '''Europe/Vienna''']),
-    ('new_id', '{}'), ('require_user', '{}'),
+    ('new_id', '{}'), ('require_user', '{}'), ('explain_access', ARRAY['person(''bob'')', 'org(''Acme'')', '''users.view''']),
     ('rename_organization', ARRAY['org(''Acme'')', '''Acme 2''']),
     ('delete_organization', ARRAY['org(''Acme'')']),
     ('switch_organization', ARRAY['org(''Acme'')']),
@@ -130,7 +130,7 @@ SET LOCAL ROLE regress_ou_server;
 SELECT is(outcome(name, VARIADIC arguments), CASE
         WHEN name = 'sign_in' THEN 'OU003'
         WHEN name = 'remove_invitation' THEN 'OU205'
-        WHEN name IN ('new_id', 'require_user', 'version', 'sign_out', 'current_user_id', 'my_profile', 'my_organizations', 'current_organization_id', 'my_invitations',
+        WHEN name IN ('new_id', 'require_user', 'explain_access', 'version', 'sign_out', 'current_user_id', 'my_profile', 'my_organizations', 'current_organization_id', 'my_invitations',
                       'can', 'require', 'has_role', 'is_member', 'orgs_with', 'list_users', 'reactivate_user', 'billing_contact',
                       'list_invitations', 'preview_invitation', 'act_as', 'billing_addresses') THEN 'nothing changed'
         ELSE 'changed' END, 'a good call of ' || name) FROM calls ORDER BY name;
