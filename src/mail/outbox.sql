@@ -101,32 +101,23 @@ BEGIN
         RAISE EXCEPTION 'mail of kind "%" lacks variables: %', kind, missing USING ERRCODE = 'OU009';
     END IF;
 
-    IF token IS NOT NULL THEN
-        SELECT k.id, k.public_key INTO key
-            FROM orgusers.mailer_keys k WHERE k.retired_at IS NULL ORDER BY k.created_at DESC, k.id LIMIT 1;
-        IF NOT FOUND THEN
-            RAISE EXCEPTION 'no mailer key to seal the invitation token with'
-                USING ERRCODE = 'OU401',
-                      HINT = 'Run "orgusers-mailer keygen --out FILE" and register the public key with orgusers.add_mailer_key.';
-        END IF;
-        INSERT INTO orgusers.mail_outbox AS m (org_id, policy, kind, recipient, recipient_name, locale, variables,
-                                               invitation_id, expires_at, sealed_token, mailer_key_id, installation)
-            SELECT enqueue_mail.org_id, about.policy, enqueue_mail.kind, enqueue_mail.recipient, enqueue_mail.recipient_name,
-                   coalesce(enqueue_mail.locale, 'en'), enqueue_mail.variables, enqueue_mail.invitation_id, enqueue_mail.expires_at,
-                   orgusers.seal_invitation(key.public_key, enqueue_mail.org_id, enqueue_mail.invitation_id,
-                                            enqueue_mail.recipient, enqueue_mail.expires_at, enqueue_mail.token),
-                   key.id, i.id
-            FROM orgusers.installation i
-            RETURNING m.id INTO STRICT mail_id;
-    ELSE
-        INSERT INTO orgusers.mail_outbox AS m (org_id, policy, kind, recipient, recipient_name, locale, variables,
-                                               invitation_id, expires_at, installation)
-            SELECT enqueue_mail.org_id, about.policy, enqueue_mail.kind, enqueue_mail.recipient, enqueue_mail.recipient_name,
-                   coalesce(enqueue_mail.locale, 'en'), enqueue_mail.variables, enqueue_mail.invitation_id, enqueue_mail.expires_at,
-                   i.id
-            FROM orgusers.installation i
-            RETURNING m.id INTO STRICT mail_id;
+    SELECT k.id, k.public_key INTO key
+        FROM orgusers.mailer_keys k WHERE k.retired_at IS NULL AND token IS NOT NULL ORDER BY k.created_at DESC, k.id LIMIT 1;
+    IF token IS NOT NULL AND NOT FOUND THEN
+        RAISE EXCEPTION 'no mailer key to seal the invitation token with'
+            USING ERRCODE = 'OU401',
+                  HINT = 'Run "orgusers-mailer keygen --out FILE" and register the public key with orgusers.add_mailer_key.';
     END IF;
+    -- Without a token there is no key, and nothing is sealed.
+    INSERT INTO orgusers.mail_outbox AS m (org_id, policy, kind, recipient, recipient_name, locale, variables,
+                                           invitation_id, expires_at, sealed_token, mailer_key_id, installation)
+        SELECT enqueue_mail.org_id, about.policy, enqueue_mail.kind, enqueue_mail.recipient, enqueue_mail.recipient_name,
+               coalesce(enqueue_mail.locale, 'en'), enqueue_mail.variables, enqueue_mail.invitation_id, enqueue_mail.expires_at,
+               orgusers.seal_invitation(key.public_key, enqueue_mail.org_id, enqueue_mail.invitation_id,
+                                        enqueue_mail.recipient, enqueue_mail.expires_at, enqueue_mail.token),
+               key.id, i.id
+        FROM orgusers.installation i
+        RETURNING m.id INTO STRICT mail_id;
     PERFORM orgusers.wake_mailer();
     RETURN mail_id;
 END
