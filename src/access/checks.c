@@ -9,8 +9,6 @@
 #include "utils/builtins.h"
 #include "utils/uuid.h"
 
-#include "identity/identity.h"
-
 PG_FUNCTION_INFO_V1(orgusers_can);
 PG_FUNCTION_INFO_V1(orgusers_orgs_with);
 PG_FUNCTION_INFO_V1(orgusers_is_member);
@@ -60,7 +58,6 @@ orgusers_orgs_with(PG_FUNCTION_ARGS)
 		if (orgusers_org_rights_have(&orgs[i], asking->permission))
 			ids[found++] = UUIDPGetDatum(&orgs[i].org_id);
 	}
-	orgusers_statement_uses_orgs(fcinfo, asking);
 	PG_RETURN_ARRAYTYPE_P(construct_array(ids, found, UUIDOID, UUID_LEN, false,
 										  TYPALIGN_CHAR));
 }
@@ -72,14 +69,12 @@ orgusers_orgs_with(PG_FUNCTION_ARGS)
 Datum
 orgusers_is_member(PG_FUNCTION_ARGS)
 {
-	pg_uuid_t	actor;
-	OrgusersRights *rights;
-	bool		result;
+	OrgusersAsking *asking;
 
-	if (PG_ARGISNULL(0) || !orgusers_current_user(&actor))
+	if (PG_ARGISNULL(0))
 		PG_RETURN_BOOL(false);
-	rights = orgusers_rights_pin(&actor);
-	result = orgusers_rights_in(rights, PG_GETARG_UUID_P(0)) != NULL;
-	orgusers_rights_unpin(rights);
-	PG_RETURN_BOOL(result);
+	asking = orgusers_ask(fcinfo, ORGUSERS_NO_PERMISSION_ARG);
+	PG_RETURN_BOOL(asking != NULL &&
+				   orgusers_rights_in(asking->rights,
+									  PG_GETARG_UUID_P(0)) != NULL);
 }

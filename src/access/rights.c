@@ -12,7 +12,8 @@
  *
  * Loading is one prepared look-up as the owner of the tables under a snapshot
  * taken for it, whatever the caller's role, row security and isolation level.
- * Rights that became outdated while they were loaded are loaded again.
+ * Rights that became outdated while they were loaded serve the statement that
+ * asked, which began before, and are loaded again for the next.
  */
 #include "access/rights.h"
 
@@ -197,7 +198,8 @@ fetch(SPIPlanPtr *plan, const char *query, const pg_uuid_t *user_id)
 
 	GetUserIdAndSecContext(&save_userid, &save_sec_context);
 	SetUserIdAndSecContext(owner,
-						   save_sec_context | SECURITY_LOCAL_USERID_CHANGE);
+						   save_sec_context | SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_NOFORCE_RLS);
 	if (*plan == NULL)
 	{
 		Oid			argtypes[] = {UUIDOID};
@@ -539,11 +541,17 @@ orgusers_rights_pin(const pg_uuid_t *user_id)
 		return rights;
 	}
 
+	/*
+	 * Rights and numbering come from two snapshots, so they may be joined only
+	 * when nothing shared changed in between.  Any other change that came
+	 * while rights were loaded is for the next statement, which will find
+	 * them outdated: waiting for quiet could take forever.
+	 */
 	for (;;)
 	{
 		refresh_numbering();
 		rights = load_rights(user_id);
-		if (orgusers_rights_current(rights))
+		if (orgusers_shared_changed() <= rights->numbering->loaded_at)
 			break;
 		free_rights(rights);
 		CHECK_FOR_INTERRUPTS();

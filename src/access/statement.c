@@ -27,68 +27,72 @@ typedef struct Statement
 } Statement;
 
 /*
- * A query that has turned a permission into a list of organizations, such as
- * an index scan has: later runs of it (FETCH) go on with that list.
+ * What a query has asked.  Later runs of it (FETCH) go on with what came of
+ * it: an index scan with its list of organizations, a sort with its rows.
  */
-typedef struct ListUser
+typedef struct Reliance
 {
 	dlist_node	node;
 	MemoryContext query_context;
 	OrgusersRights *rights;		/* pinned */
-	char	   *permission;
-} ListUser;
+	OrgusersPermission number;	/* among those rights' permissions */
+	char	   *permission;		/* NULL for membership alone */
+} Reliance;
 
 static Statement *current_statement = NULL;
 static uint64 last_statement_id = 0;
-static dlist_head list_users = DLIST_STATIC_INIT(list_users);
+static dlist_head reliances = DLIST_STATIC_INIT(reliances);
 static ExecutorRun_hook_type previous_ExecutorRun = NULL;
+static ExecutorFinish_hook_type previous_ExecutorFinish = NULL;
 
 /*
- * refuse_outdated_lists
- *		Errors when a query that goes on has a list of organizations that is
- *		no longer the actor's: somebody else acts now, or a right is gone.
+ * refuse_outdated
+ *		Errors when a query that goes on has asked what would be answered
+ *		otherwise now: somebody else acts, or a right is gone.
  */
 static void
-refuse_outdated_lists(MemoryContext query_context)
+refuse_outdated(MemoryContext query_context)
 {
 	dlist_iter	iter;
 
-	dlist_foreach(iter, &list_users)
+	dlist_foreach(iter, &reliances)
 	{
-		ListUser   *user = dlist_container(ListUser, node, iter.cur);
+		Reliance   *reliance = dlist_container(Reliance, node, iter.cur);
 		pg_uuid_t	actor;
 		OrgusersRights *now;
 		const OrgusersOrgRights *orgs;
 		int			count;
 		bool		kept = true;
 
-		if (user->query_context != query_context)
+		if (reliance->query_context != query_context)
 			continue;
 		if (!orgusers_current_user(&actor) ||
-			memcmp(&actor, orgusers_rights_user(user->rights), UUID_LEN) != 0)
+			memcmp(&actor, orgusers_rights_user(reliance->rights), UUID_LEN) != 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_OU_CURSOR_OUTDATED),
 					 errmsg("the cursor was opened for another user"),
 					 errhint("Open it again.")));
 
 		now = orgusers_rights_pin(&actor);
-		if (now != user->rights)
+		if (now != reliance->rights)
 		{
-			int			length = strlen(user->permission);
-			OrgusersPermission old_number =
-				orgusers_rights_number(user->rights, user->permission, length);
-			OrgusersPermission new_number =
-				orgusers_rights_number(now, user->permission, length);
+			OrgusersPermission number = -1;
 
-			count = orgusers_rights_orgs(user->rights, &orgs);
+			if (reliance->permission != NULL)
+				number = orgusers_rights_number(now, reliance->permission,
+												strlen(reliance->permission));
+			count = orgusers_rights_orgs(reliance->rights, &orgs);
 			for (int i = 0; i < count && kept; i++)
 			{
 				const OrgusersOrgRights *org;
 
-				if (!orgusers_org_rights_have(&orgs[i], old_number))
+				if (reliance->permission != NULL &&
+					!orgusers_org_rights_have(&orgs[i], reliance->number))
 					continue;
 				org = orgusers_rights_in(now, &orgs[i].org_id);
-				kept = org != NULL && orgusers_org_rights_have(org, new_number);
+				kept = org != NULL &&
+					(reliance->permission == NULL ||
+					 orgusers_org_rights_have(org, number));
 			}
 		}
 		orgusers_rights_unpin(now);
@@ -114,8 +118,8 @@ run_statement(QueryDesc *query, ScanDirection direction, uint64 count,
 	statement.id = ++last_statement_id;
 	statement.query_context = query->estate->es_query_cxt;
 
-	if (!dlist_is_empty(&list_users))
-		refuse_outdated_lists(statement.query_context);
+	if (!dlist_is_empty(&reliances))
+		refuse_outdated(statement.query_context);
 
 	current_statement = &statement;
 	PG_TRY();
@@ -124,6 +128,51 @@ run_statement(QueryDesc *query, ScanDirection direction, uint64 count,
 			previous_ExecutorRun(query, direction, count, execute_once);
 		else
 			standard_ExecutorRun(query, direction, count, execute_once);
+	}
+	PG_FINALLY();
+	{
+		current_statement = statement.outer;
+		if (statement.rights != NULL)
+			orgusers_rights_unpin(statement.rights);
+	}
+	PG_END_TRY();
+}
+
+/*
+ * finish_statement
+ *		ExecutorFinish hook: WITH queries that nobody has read to their end are
+ *		run here.  They belong to the statement that the query's last run was,
+ *		and go on with its rights.  It comes at the end of a cursor, too, and
+ *		refuses nothing.
+ */
+static void
+finish_statement(QueryDesc *query)
+{
+	Statement	statement = {0};
+	dlist_iter	iter;
+
+	statement.outer = current_statement;
+	statement.id = ++last_statement_id;
+	statement.query_context = query->estate->es_query_cxt;
+	dlist_foreach(iter, &reliances)
+	{
+		Reliance   *reliance = dlist_container(Reliance, node, iter.cur);
+
+		if (reliance->query_context == statement.query_context)
+		{
+			statement.rights = reliance->rights;
+			orgusers_rights_pin_again(statement.rights);
+			break;
+		}
+	}
+
+	current_statement = &statement;
+	PG_TRY();
+	{
+		if (previous_ExecutorFinish)
+			previous_ExecutorFinish(query);
+		else
+			standard_ExecutorFinish(query);
 	}
 	PG_FINALLY();
 	{
@@ -145,14 +194,60 @@ asking_ends(void *arg)
 	asking->rights = NULL;
 }
 
-/* Gives back the pin of a query with a list, when the query ends. */
+/* Gives back the pin of what a query relies on, when the query ends. */
 static void
-list_user_ends(void *arg)
+reliance_ends(void *arg)
 {
-	ListUser   *user = arg;
+	Reliance   *reliance = arg;
 
-	dlist_delete(&user->node);
-	orgusers_rights_unpin(user->rights);
+	dlist_delete(&reliance->node);
+	orgusers_rights_unpin(reliance->rights);
+}
+
+/*
+ * rely
+ *		Notes that the query of the statement has asked for a permission (NULL:
+ *		for membership), so that a later FETCH from it can be refused.
+ *
+ * Once for each permission, however many rows and rescans ask.
+ */
+static void
+rely(Statement *statement, OrgusersRights *rights, OrgusersPermission number,
+	 text *permission)
+{
+	MemoryContext query_context = statement->query_context;
+	MemoryContextCallback *callback;
+	Reliance   *reliance;
+	dlist_iter	iter;
+
+	if (permission != NULL && number < 0)
+		return;					/* what is not registered cannot be lost */
+	dlist_foreach(iter, &reliances)
+	{
+		reliance = dlist_container(Reliance, node, iter.cur);
+		if (reliance->query_context == query_context &&
+			reliance->rights == rights && reliance->number == number)
+			return;
+	}
+
+	reliance = MemoryContextAlloc(query_context, sizeof(Reliance));
+	callback = MemoryContextAlloc(query_context, sizeof(MemoryContextCallback));
+	reliance->query_context = query_context;
+	reliance->rights = rights;
+	reliance->number = number;
+	reliance->permission = NULL;
+	if (permission != NULL)
+	{
+		char	   *key = text_to_cstring(permission);
+
+		reliance->permission = MemoryContextStrdup(query_context, key);
+		pfree(key);
+	}
+	callback->func = reliance_ends;
+	callback->arg = reliance;
+	orgusers_rights_pin_again(rights);
+	dlist_push_head(&reliances, &reliance->node);
+	MemoryContextRegisterResetCallback(query_context, callback);
 }
 
 /*
@@ -194,7 +289,8 @@ renew(OrgusersAsking *asking, Statement *statement, const pg_uuid_t *actor)
 /*
  * orgusers_ask
  *		The actor's rights that hold at this place of a query, with the number
- *		of the permission that it asks for; NULL for an anonymous session.
+ *		of the permission that it asks for (if it does); NULL for an anonymous
+ *		session.
  *
  * The caller has looked that the permission is not NULL.  Between rows of one
  * statement this costs comparing two ids.
@@ -217,17 +313,21 @@ orgusers_ask(FunctionCallInfo fcinfo, int permission_arg)
 									  sizeof(MemoryContextCallback));
 		asking = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt,
 										sizeof(OrgusersAsking));
-		asking->constant = get_fn_expr_arg_stable(fcinfo->flinfo,
-												  permission_arg);
+		asking->constant = permission_arg == ORGUSERS_NO_PERMISSION_ARG ||
+			get_fn_expr_arg_stable(fcinfo->flinfo, permission_arg);
 		callback->func = asking_ends;
 		callback->arg = asking;
 		MemoryContextRegisterResetCallback(fcinfo->flinfo->fn_mcxt, callback);
 		fcinfo->flinfo->fn_extra = asking;
 	}
 
-	/* Not part of the run that goes on: a statement of its own. */
+	/*
+	 * Not part of the run that goes on: a statement of its own.  (A row that
+	 * somebody changed meanwhile is looked at again in a context below.)
+	 */
 	if (statement != NULL &&
-		statement->query_context != fcinfo->flinfo->fn_mcxt)
+		statement->query_context != fcinfo->flinfo->fn_mcxt &&
+		statement->query_context != MemoryContextGetParent(fcinfo->flinfo->fn_mcxt))
 		statement = NULL;
 
 	if (statement == NULL || asking->statement_id != statement->id ||
@@ -244,52 +344,32 @@ orgusers_ask(FunctionCallInfo fcinfo, int permission_arg)
 	 */
 	if (!asking->numbered)
 	{
-		text	   *key = PG_GETARG_TEXT_PP(permission_arg);
+		text	   *key = NULL;
 
-		asking->permission = orgusers_rights_number(asking->rights,
-													VARDATA_ANY(key),
-													VARSIZE_ANY_EXHDR(key));
+		asking->permission = -1;
+		if (permission_arg != ORGUSERS_NO_PERMISSION_ARG)
+		{
+			key = PG_GETARG_TEXT_PP(permission_arg);
+			asking->permission = orgusers_rights_number(asking->rights,
+														VARDATA_ANY(key),
+														VARSIZE_ANY_EXHDR(key));
+		}
 		asking->numbered = asking->constant && statement != NULL;
+		if (statement != NULL)
+			rely(statement, asking->rights, asking->permission, key);
 	}
 	return asking;
 }
 
 /*
- * orgusers_statement_uses_orgs
- *		Notes that the query goes on with a list of organizations made now, so
- *		that a later FETCH from it can be refused.
- */
-void
-orgusers_statement_uses_orgs(FunctionCallInfo fcinfo, OrgusersAsking *asking)
-{
-	MemoryContext query_context = fcinfo->flinfo->fn_mcxt;
-	MemoryContextCallback *callback;
-	ListUser   *user;
-
-	/* Outside of a run nothing goes on. */
-	if (asking->statement_id == 0)
-		return;
-	user = MemoryContextAlloc(query_context, sizeof(ListUser));
-	callback = MemoryContextAlloc(query_context, sizeof(MemoryContextCallback));
-	user->permission =
-		MemoryContextStrdup(query_context,
-							text_to_cstring(PG_GETARG_TEXT_PP(0)));
-	user->query_context = query_context;
-	user->rights = asking->rights;
-	callback->func = list_user_ends;
-	callback->arg = user;
-	orgusers_rights_pin_again(user->rights);
-	dlist_push_head(&list_users, &user->node);
-	MemoryContextRegisterResetCallback(query_context, callback);
-}
-
-/*
  * orgusers_statement_init
- *		Installs the hook.
+ *		Installs the hooks.
  */
 void
 orgusers_statement_init(void)
 {
 	previous_ExecutorRun = ExecutorRun_hook;
 	ExecutorRun_hook = run_statement;
+	previous_ExecutorFinish = ExecutorFinish_hook;
+	ExecutorFinish_hook = finish_statement;
 }

@@ -17,9 +17,10 @@ typedef struct OrgusersAsking
 	bool		numbered;		/* its number above holds for the next row */
 } OrgusersAsking;
 
+/* For who asks about membership alone. */
+#define ORGUSERS_NO_PERMISSION_ARG (-1)
+
 extern OrgusersAsking *orgusers_ask(FunctionCallInfo fcinfo, int permission_arg);
-extern void orgusers_statement_uses_orgs(FunctionCallInfo fcinfo,
-										 OrgusersAsking *asking);
 extern void orgusers_statement_init(void);
 
 #endif							/* ORGUSERS_STATEMENT_H */

@@ -75,8 +75,8 @@ fraction_of_orgs(PlannerInfo *root, Node *column, int relid)
 
 /*
  * index_condition
- *		can(column, permission) as an index condition on a btree over the
- *		column: column = ANY (orgs_with(permission)), which is exactly it.
+ *		can(column, permission) as an index condition on a btree that begins
+ *		with the column: column = ANY (orgs_with(permission)), exactly that.
  *		NULL when the index or the expression is not such.
  *
  * The list is made when the scan starts, so a plan serves any actor.
@@ -95,6 +95,14 @@ index_condition(SupportRequestIndexCondition *request)
 
 	if (!IsA(call, FuncExpr) || list_length(call->args) != 2 ||
 		request->indexarg != 0 || !request->index->amsearcharray)
+		return NIL;
+
+	/*
+	 * A list for a lower column of the index loses the index's order before
+	 * PostgreSQL 17.  The planner knows that of a list in the query, but not
+	 * of this one, and would take the scan's rows for ordered.
+	 */
+	if (request->indexcol != 0)
 		return NIL;
 	column = linitial(call->args);
 	permission = lsecond(call->args);

@@ -239,68 +239,65 @@ check_seats(TriggerData *trigger, OrgusersTouched *org)
 	SPI_finish();
 }
 
+/*
+ * The active users who hold a role of template t of organization o directly,
+ * counted up to a limit.  The organization's templates are asked, not its
+ * roles: a role that was deleted has no holder left.  The look-ups are
+ * subqueries, so that the planner goes from the role to its holders.
+ */
+#define COUNT_HOLDERS(limit) \
+	"(SELECT count(*) FROM" \
+	" (SELECT FROM orgusers.membership_roles mr" \
+	"  WHERE mr.org_id = o.id" \
+	"  AND mr.role_id = ANY (ARRAY(SELECT r.id FROM orgusers.roles r" \
+	"                              WHERE r.org_id = o.id AND r.template = t.id))" \
+	"  AND (SELECT m.status = 'active' FROM orgusers.memberships m" \
+	"       WHERE m.org_id = mr.org_id AND m.user_id = mr.user_id)" \
+	"  LIMIT " limit ") AS counted)"
+
 static void
 check_holders(TriggerData *trigger, OrgusersTouched *org)
 {
-	static SPIPlanPtr plan = NULL;
+	static SPIPlanPtr too_few = NULL;
+	static SPIPlanPtr too_many = NULL;
 	bool		adds_only = TRIGGER_FIRED_BY_INSERT(trigger->tg_event);
 
 	if (checked_already(trigger, adds_only ? &org->added_checked :
 						&org->taken_checked))
 		return;
 
-	/*
-	 * Holders are the active users who hold a role of the template directly.
-	 * The organization's templates are asked, not its roles: a role that was
-	 * deleted has no holder left.
-	 */
 	SPI_connect();
-	if (read_row(&plan,
-					   "SELECT t.name, t.least_holders, t.most_holders, h.n < t.least_holders"
-					   " FROM orgusers.organizations o"
-					   " JOIN orgusers.role_templates t ON t.policy = o.policy"
-					   " CROSS JOIN LATERAL"
-					   "  (SELECT count(*) AS n FROM"
-					   "    (SELECT FROM orgusers.roles r"
-					   "     JOIN orgusers.membership_roles mr ON mr.org_id = r.org_id"
-					   "      AND mr.role_id = r.id"
-					   "     JOIN orgusers.memberships m ON m.org_id = mr.org_id"
-					   "      AND m.user_id = mr.user_id"
-					   "     WHERE r.org_id = o.id"
-					   "      AND r.template = t.id"
-					   "      AND m.status = 'active'"
-					   "     LIMIT coalesce(t.most_holders + 1, t.least_holders)) AS counted) AS h"
-					   " WHERE o.id = $1"
-					   "  AND (t.least_holders > 0 OR t.most_holders IS NOT NULL)"
-					   "  AND (h.n < t.least_holders"
-					   "       OR h.n > t.most_holders)"
-					   " ORDER BY 4",
-					   &org->org_id))
-	{
-		bool		too_few = violation_text(4)[0] == 't';
-
-		/* Adding a holder cannot be what leaves too few. */
-		if (too_few && !adds_only)
-			ereport(ERROR,
-					(errcode(ERRCODE_OU_TOO_FEW_HOLDERS),
-					 errmsg("the role %s would be left with too few users",
-							violation_text(1)),
-					 errdetail("The least number of active users who hold it is %s.",
-							   violation_text(2)),
-					 errhint("Give the role to another user first."),
-					 errtableconstraint(trigger->tg_relation,
-										trigger->tg_trigger->tgname)));
-		if (!too_few)
-			ereport(ERROR,
-					(errcode(ERRCODE_OU_TOO_MANY_HOLDERS),
-					 errmsg("the role %s would have too many users",
-							violation_text(1)),
-					 errdetail("The greatest number of active users who can hold it is %s.",
-							   violation_text(3)),
-					 errhint("Take the role from another user first."),
-					 errtableconstraint(trigger->tg_relation,
-										trigger->tg_trigger->tgname)));
-	}
+	if (!adds_only &&
+		read_row(&too_few,
+				 "SELECT t.name, t.least_holders FROM orgusers.organizations o"
+				 " JOIN orgusers.role_templates t ON t.policy = o.policy"
+				 " WHERE o.id = $1 AND t.least_holders > 0 AND "
+				 COUNT_HOLDERS("t.least_holders") " < t.least_holders",
+				 &org->org_id))
+		ereport(ERROR,
+				(errcode(ERRCODE_OU_TOO_FEW_HOLDERS),
+				 errmsg("the role %s would be left with too few users",
+						violation_text(1)),
+				 errdetail("The least number of active users who hold it is %s.",
+						   violation_text(2)),
+				 errhint("Give the role to another user first."),
+				 errtableconstraint(trigger->tg_relation,
+									trigger->tg_trigger->tgname)));
+	if (read_row(&too_many,
+				 "SELECT t.name, t.most_holders FROM orgusers.organizations o"
+				 " JOIN orgusers.role_templates t ON t.policy = o.policy"
+				 " WHERE o.id = $1 AND t.most_holders IS NOT NULL AND "
+				 COUNT_HOLDERS("t.most_holders + 1") " > t.most_holders",
+				 &org->org_id))
+		ereport(ERROR,
+				(errcode(ERRCODE_OU_TOO_MANY_HOLDERS),
+				 errmsg("the role %s would have too many users",
+						violation_text(1)),
+				 errdetail("The greatest number of active users who can hold it is %s.",
+						   violation_text(2)),
+				 errhint("Take the role from another user first."),
+				 errtableconstraint(trigger->tg_relation,
+									trigger->tg_trigger->tgname)));
 	SPI_finish();
 }
 
