@@ -49,7 +49,7 @@ MAILER = mailer/orgusers-mailer
 MAILER_BINDIR ?= /usr/local/bin
 
 .DEFAULT_GOAL := all
-.PHONY: deps demo test strict mailer install-mailer uninstall-mailer clean-mailer
+.PHONY: deps demo test bench strict mailer install-mailer uninstall-mailer clean-mailer
 
 ifneq ($(PGXS),)
 include $(PGXS)
@@ -92,6 +92,9 @@ demo: deps
 
 test: deps
 	@test/run
+
+bench: deps
+	@bench/run
 
 # Every warning is an error, with both compilers.
 strict:

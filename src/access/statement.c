@@ -109,8 +109,7 @@ refuse_outdated(MemoryContext query_context)
  *		ExecutorRun hook: a statement begins and ends.
  */
 static void
-run_statement(QueryDesc *query, ScanDirection direction, uint64 count,
-			  bool execute_once)
+run_statement(ORGUSERS_RUN_PARAMETERS)
 {
 	Statement	statement = {0};
 
@@ -125,9 +124,9 @@ run_statement(QueryDesc *query, ScanDirection direction, uint64 count,
 	PG_TRY();
 	{
 		if (previous_ExecutorRun)
-			previous_ExecutorRun(query, direction, count, execute_once);
+			previous_ExecutorRun(ORGUSERS_RUN_ARGUMENTS);
 		else
-			standard_ExecutorRun(query, direction, count, execute_once);
+			standard_ExecutorRun(ORGUSERS_RUN_ARGUMENTS);
 	}
 	PG_FINALLY();
 	{
