@@ -51,4 +51,15 @@
 #define ORGUSERS_JSON_GO_ON return
 #endif
 
+/* The executor is told to run just once no more since 18. */
+#if PG_VERSION_NUM >= 180000
+#define ORGUSERS_RUN_PARAMETERS \
+	QueryDesc *query, ScanDirection direction, uint64 count
+#define ORGUSERS_RUN_ARGUMENTS query, direction, count
+#else
+#define ORGUSERS_RUN_PARAMETERS \
+	QueryDesc *query, ScanDirection direction, uint64 count, bool execute_once
+#define ORGUSERS_RUN_ARGUMENTS query, direction, count, execute_once
+#endif
+
 #endif							/* ORGUSERS_COMPAT_H */
