@@ -21,12 +21,13 @@ CREATE FUNCTION orgusers.audience_functions(audience text) RETURNS text[]
             -- who acts
             'sign_in', 'sign_out', 'current_user_id', 'my_profile', 'update_profile',
             -- what the actor may
-            'can', 'require', 'require_user', 'has_role', 'is_member', 'orgs_with', 'explain_access',
+            'can', 'require', 'require_user', 'has_role', 'is_member', 'orgs_with', 'orgs_reached', 'spaces_with', 'explain_access', 'cache_stats',
             -- organizations and their users
             'new_id', 'create_my_organization', 'rename_organization', 'delete_organization', 'my_organizations',
             'switch_organization', 'current_organization_id',
             'list_users', 'set_user_roles', 'set_user_groups', 'remove_user', 'deactivate_user', 'reactivate_user',
             'create_group', 'rename_group', 'delete_group', 'set_group_roles',
+            'create_space', 'rename_space', 'delete_space', 'set_user_spaces', 'set_group_spaces', 'set_user_permissions',
             'set_billing_admin', 'set_billing_cc', 'billing_contact',
             -- invitations
             'invite_user', 'list_invitations', 'resend_invitation', 'invitation_link', 'cancel_invitation', 'remove_invitation',
@@ -35,7 +36,7 @@ CREATE FUNCTION orgusers.audience_functions(audience text) RETURNS text[]
         WHEN 'server' THEN ARRAY[
             'act_as', 'create_organization', 'register_user', 'set_email_verified', 'change_email', 'set_plan', 'billing_addresses']
         WHEN 'mailer' THEN ARRAY['claim_mail', 'mail_sent', 'mail_failed', 'release_mail', 'mail_status']
-        WHEN 'developer' THEN ARRAY['protect_table', 'unprotect_table', 'current_user_id', 'can', 'orgs_with', 'is_member']
+        WHEN 'developer' THEN ARRAY['protect_table', 'unprotect_table', 'current_user_id', 'can', 'orgs_with', 'orgs_reached', 'is_member']
     END;
 COMMENT ON FUNCTION orgusers.audience_functions(text) IS 'Names of the functions that an audience (application, server: beyond application''s, mailer, developer) may call; NULL for any other word. Internal';
 
@@ -59,14 +60,14 @@ BEGIN
     END LOOP;
     IF audience = 'application' THEN
         EXECUTE format('GRANT SELECT ON orgusers.users, orgusers.organizations, orgusers.memberships, orgusers.roles,'
-            ' orgusers.membership_roles, orgusers.groups, orgusers.group_members, orgusers.group_roles, orgusers.subscriptions,'
+            ' orgusers.membership_roles, orgusers.membership_permissions, orgusers.spaces, orgusers.space_members, orgusers.space_groups, orgusers.groups, orgusers.group_members, orgusers.group_roles, orgusers.subscriptions,'
             ' orgusers.invitations, orgusers.invitation_roles, orgusers.invitation_groups,'
             ' orgusers.policies, orgusers.plans, orgusers.permissions, orgusers.role_templates,'
-            ' orgusers.role_template_permissions, orgusers.role_template_grants TO %s', role);
+            ' orgusers.role_template_permissions, orgusers.role_template_grants, orgusers.base_permissions TO %s', role);
     ELSIF audience = 'developer' THEN
         EXECUTE format('GRANT SELECT ON orgusers.protected_tables, orgusers.permissions TO %s', role);
-        -- foreign keys to organizations and memberships
-        EXECUTE format('GRANT REFERENCES ON orgusers.organizations, orgusers.memberships, orgusers.users TO %s', role);
+        -- foreign keys to organizations, spaces and users
+        EXECUTE format('GRANT REFERENCES ON orgusers.organizations, orgusers.spaces, orgusers.memberships, orgusers.users TO %s', role);
     END IF;
 END $$;
 COMMENT ON FUNCTION orgusers.grant_to(regrole, text) IS 'Grants a role what its audience needs: application (any role through which users act), server (trusted to say who acts, with act_as), mailer, or developer (owns tables of the application and protects them). Call it again after an upgrade. For the database''s owner; OU009 for NULL or another audience';
@@ -102,6 +103,26 @@ ALTER TABLE orgusers.group_members ENABLE ROW LEVEL SECURITY;
 CREATE POLICY seen ON orgusers.group_members FOR SELECT
     USING (user_id = orgusers.current_user_id() OR orgusers.can(org_id, 'users.view'));
 COMMENT ON POLICY seen ON orgusers.group_members IS 'The actor''s own, and those of organizations whose users the actor may see';
+
+ALTER TABLE orgusers.membership_permissions ENABLE ROW LEVEL SECURITY;
+CREATE POLICY seen ON orgusers.membership_permissions FOR SELECT
+    USING (user_id = orgusers.current_user_id() OR orgusers.can(org_id, 'users.view'));
+COMMENT ON POLICY seen ON orgusers.membership_permissions IS 'The actor''s own, and those of organizations whose users the actor may see';
+
+ALTER TABLE orgusers.spaces ENABLE ROW LEVEL SECURITY;
+CREATE POLICY seen ON orgusers.spaces FOR SELECT
+    USING (orgusers.can(org_id, id, 'spaces.view'));
+COMMENT ON POLICY seen ON orgusers.spaces IS 'Spaces that the actor may see';
+
+ALTER TABLE orgusers.space_members ENABLE ROW LEVEL SECURITY;
+CREATE POLICY seen ON orgusers.space_members FOR SELECT
+    USING (user_id = orgusers.current_user_id() OR orgusers.can(org_id, space_id, 'spaces.view'));
+COMMENT ON POLICY seen ON orgusers.space_members IS 'The actor''s own, and those of spaces that the actor may see';
+
+ALTER TABLE orgusers.space_groups ENABLE ROW LEVEL SECURITY;
+CREATE POLICY seen ON orgusers.space_groups FOR SELECT
+    USING (orgusers.can(org_id, space_id, 'spaces.view'));
+COMMENT ON POLICY seen ON orgusers.space_groups IS 'Those of spaces that the actor may see';
 
 -- The inner table is under its own policy.
 ALTER TABLE orgusers.users ENABLE ROW LEVEL SECURITY;

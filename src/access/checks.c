@@ -10,7 +10,10 @@
 #include "utils/uuid.h"
 
 PG_FUNCTION_INFO_V1(orgusers_can);
+PG_FUNCTION_INFO_V1(orgusers_can_in_space);
 PG_FUNCTION_INFO_V1(orgusers_orgs_with);
+PG_FUNCTION_INFO_V1(orgusers_orgs_reached);
+PG_FUNCTION_INFO_V1(orgusers_assigned_spaces_with);
 PG_FUNCTION_INFO_V1(orgusers_is_member);
 
 /*
@@ -35,6 +38,56 @@ orgusers_can(PG_FUNCTION_ARGS)
 }
 
 /*
+ * orgusers_can_in_space
+ *		can(org_id uuid, space_id uuid, permission text): whether the actor has
+ *		the permission in the space; without a space, in the organization.
+ */
+Datum
+orgusers_can_in_space(PG_FUNCTION_ARGS)
+{
+	OrgusersAsking *asking;
+	const OrgusersOrgRights *org;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(2))
+		PG_RETURN_BOOL(false);
+	asking = orgusers_ask(fcinfo, 2);
+	if (asking == NULL)
+		PG_RETURN_BOOL(false);
+	org = orgusers_rights_in(asking->rights, PG_GETARG_UUID_P(0));
+	if (org == NULL)
+		PG_RETURN_BOOL(false);
+	if (PG_ARGISNULL(1))
+		PG_RETURN_BOOL(orgusers_org_rights_have(org, asking->permission));
+	PG_RETURN_BOOL(orgusers_rights_in_space(asking->rights, org,
+											PG_GETARG_UUID_P(1),
+											asking->permission));
+}
+
+/*
+ * org_list
+ *		The actor's organizations that a test accepts, in order of their ids.
+ */
+static Datum
+org_list(OrgusersAsking *asking,
+		 bool (*accepts) (const OrgusersOrgRights *, OrgusersPermission))
+{
+	const OrgusersOrgRights *orgs;
+	Datum	   *ids;
+	int			count;
+	int			found = 0;
+
+	count = orgusers_rights_orgs(asking->rights, &orgs);
+	ids = palloc(sizeof(Datum) * (count + 1));
+	for (int i = 0; i < count; i++)
+	{
+		if (accepts(&orgs[i], asking->permission))
+			ids[found++] = UUIDPGetDatum(&orgs[i].org_id);
+	}
+	return PointerGetDatum(construct_array(ids, found, UUIDOID, UUID_LEN, false,
+										   TYPALIGN_CHAR));
+}
+
+/*
  * orgusers_orgs_with
  *		orgs_with(permission text): the organizations in which the actor has
  *		the permission, in order of their ids.
@@ -43,23 +96,57 @@ Datum
 orgusers_orgs_with(PG_FUNCTION_ARGS)
 {
 	OrgusersAsking *asking = PG_ARGISNULL(0) ? NULL : orgusers_ask(fcinfo, 0);
-	const OrgusersOrgRights *orgs;
-	Datum	   *ids;
-	int			count;
-	int			found = 0;
 
 	if (asking == NULL)
 		PG_RETURN_ARRAYTYPE_P(construct_empty_array(UUIDOID));
+	PG_RETURN_DATUM(org_list(asking, orgusers_org_rights_have));
+}
 
+/*
+ * orgusers_orgs_reached
+ *		orgs_reached(permission text): those in which the actor has it at least
+ *		in some space.
+ */
+Datum
+orgusers_orgs_reached(PG_FUNCTION_ARGS)
+{
+	OrgusersAsking *asking = PG_ARGISNULL(0) ? NULL : orgusers_ask(fcinfo, 0);
+
+	if (asking == NULL)
+		PG_RETURN_ARRAYTYPE_P(construct_empty_array(UUIDOID));
+	PG_RETURN_DATUM(org_list(asking, orgusers_org_rights_reach));
+}
+
+/*
+ * orgusers_assigned_spaces_with
+ *		assigned_spaces_with(permission text): the spaces assigned to the actor
+ *		in which the actor has the permission.
+ */
+Datum
+orgusers_assigned_spaces_with(PG_FUNCTION_ARGS)
+{
+	OrgusersAsking *asking = PG_ARGISNULL(0) ? NULL : orgusers_ask(fcinfo, 0);
+	ArrayBuildState *state = NULL;
+	const OrgusersOrgRights *orgs;
+	int			count;
+
+	if (asking == NULL)
+		PG_RETURN_ARRAYTYPE_P(construct_empty_array(UUIDOID));
 	count = orgusers_rights_orgs(asking->rights, &orgs);
-	ids = palloc(sizeof(Datum) * (count + 1));
 	for (int i = 0; i < count; i++)
 	{
-		if (orgusers_org_rights_have(&orgs[i], asking->permission))
-			ids[found++] = UUIDPGetDatum(&orgs[i].org_id);
+		const pg_uuid_t *spaces = orgusers_org_rights_spaces(asking->rights,
+															 &orgs[i]);
+
+		if (!orgusers_org_rights_reach(&orgs[i], asking->permission))
+			continue;
+		for (int k = 0; k < orgs[i].space_count; k++)
+			state = accumArrayResult(state, UUIDPGetDatum(&spaces[k]), false,
+									 UUIDOID, CurrentMemoryContext);
 	}
-	PG_RETURN_ARRAYTYPE_P(construct_array(ids, found, UUIDOID, UUID_LEN, false,
-										  TYPALIGN_CHAR));
+	if (state == NULL)
+		PG_RETURN_ARRAYTYPE_P(construct_empty_array(UUIDOID));
+	PG_RETURN_DATUM(makeArrayResult(state, CurrentMemoryContext));
 }
 
 /*

@@ -14,6 +14,27 @@ CREATE FUNCTION orgusers.orgs_with(permission text) RETURNS uuid[]
     LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'orgusers_orgs_with';
 COMMENT ON FUNCTION orgusers.orgs_with(text) IS 'Organizations in which the actor has the permission, in order of their ids; an empty array for an anonymous session. OU010 as can()';
 
+CREATE FUNCTION orgusers.can(org_id uuid, space_id uuid, permission text) RETURNS boolean
+    LANGUAGE c STABLE PARALLEL SAFE SUPPORT orgusers.can_support
+    AS 'MODULE_PATHNAME', 'orgusers_can_in_space';
+COMMENT ON FUNCTION orgusers.can(uuid, uuid, text) IS 'Whether the actor has the permission in a space of the organization: by a right that holds everywhere in the organization, or because the space is assigned to the actor, directly or by a group, and a role of the actor gives the permission in assigned spaces. Whether there is such a space is for a foreign key to say. For a row of no space (NULL) only what holds everywhere counts. Otherwise as can(uuid, text)';
+
+CREATE FUNCTION orgusers.orgs_reached(permission text) RETURNS uuid[]
+    LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'orgusers_orgs_reached';
+COMMENT ON FUNCTION orgusers.orgs_reached(text) IS 'Organizations in which the actor has the permission, everywhere or in some space, in order of their ids; an empty array for an anonymous session. The index condition of can(uuid, uuid, text)';
+
+CREATE FUNCTION orgusers.assigned_spaces_with(permission text) RETURNS uuid[]
+    LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'orgusers_assigned_spaces_with';
+COMMENT ON FUNCTION orgusers.assigned_spaces_with(text) IS 'Spaces that are assigned to the actor and in which a role gives the permission. Internal';
+
+CREATE FUNCTION orgusers.spaces_with(permission text) RETURNS uuid[]
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT ARRAY(SELECT s.id FROM orgusers.spaces s WHERE s.org_id = ANY (orgusers.orgs_with(spaces_with.permission))
+                 UNION SELECT unnest(orgusers.assigned_spaces_with(spaces_with.permission)) ORDER BY 1);
+END;
+COMMENT ON FUNCTION orgusers.spaces_with(text) IS 'Spaces in which the actor has the permission: all of an organization where it holds everywhere, and assigned ones, in order of their ids; an empty array for an anonymous session';
+
 CREATE FUNCTION orgusers.has_role(org_id uuid, role text) RETURNS boolean
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
@@ -28,6 +49,10 @@ COMMENT ON FUNCTION orgusers.has_role(uuid, text) IS 'Whether the actor holds th
 CREATE FUNCTION orgusers.is_member(org_id uuid) RETURNS boolean
     LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'orgusers_is_member';
 COMMENT ON FUNCTION orgusers.is_member(uuid) IS 'Whether the actor is an active user of the organization';
+
+CREATE FUNCTION orgusers.cache_stats(OUT entries bigint, OUT hits bigint, OUT misses bigint, OUT invalidations bigint, OUT bytes bigint)
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'orgusers_cache_stats';
+COMMENT ON FUNCTION orgusers.cache_stats() IS 'The cache of rights of this session: users in it, statements that found their actor''s rights in it (hits) or not (misses), misses because the rights there were outdated (invalidations), and the bytes it takes, which orgusers.cache_size bounds';
 
 CREATE FUNCTION orgusers.require_user() RETURNS uuid
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

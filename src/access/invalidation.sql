@@ -30,6 +30,12 @@ BEGIN
             ('group_members',             'user_id'),
             ('group_roles',               'org_id'),
             ('roles',                     'org_id'),
+            ('membership_permissions',    'user_id'),
+            ('space_members',             'user_id'),
+            ('space_groups',              'org_id'),
+            ('organizations',             'id'),
+            ('role_templates',            NULL),
+            ('base_permissions',          NULL),
             ('role_template_permissions', NULL),
             ('permissions',               NULL)
         ) AS t (relation, key)
@@ -39,7 +45,8 @@ BEGIN
         EXECUTE format('CREATE TRIGGER rights_updated AFTER UPDATE ON orgusers.%I
                             FOR EACH ROW WHEN (%s) EXECUTE FUNCTION orgusers.rights_changed(%s)', source.relation,
             CASE source.relation
-                -- not for when somebody was last seen
+                -- not for what says nothing of rights: the epoch, when somebody was last seen
+                WHEN 'organizations' THEN 'OLD.policy IS DISTINCT FROM NEW.policy'
                 WHEN 'memberships' THEN '(OLD.org_id, OLD.user_id, OLD.status) IS DISTINCT FROM (NEW.org_id, NEW.user_id, NEW.status)'
                 ELSE 'OLD.* IS DISTINCT FROM NEW.*'
             END, quote_literal(source.key));

@@ -10,7 +10,8 @@ CREATE VIEW orgusers.protected_tables AS
     WHERE p.polname IN ('orgusers_read', 'orgusers_insert', 'orgusers_update', 'orgusers_delete');
 COMMENT ON VIEW orgusers.protected_tables IS 'Tables that protect_table() protects, a row for each command. in_force is false when somebody has switched row level security off, or off for the table''s owner. For the database''s owner';
 
-CREATE FUNCTION orgusers.protect_table(relation regclass, org_column name DEFAULT 'org_id', owner_column name DEFAULT NULL,
+CREATE FUNCTION orgusers.protect_table(relation regclass, org_column name DEFAULT 'org_id', space_column name DEFAULT NULL,
+                                       owner_column name DEFAULT NULL,
                                        read text DEFAULT NULL, insert text DEFAULT NULL, update text DEFAULT NULL,
                                        delete text DEFAULT NULL, roles regrole[] DEFAULT NULL)
     RETURNS void
@@ -26,7 +27,7 @@ BEGIN
     IF NOT FOUND OR target.relkind NOT IN ('r', 'p') OR target.relpersistence = 't' OR target.relnamespace = 'orgusers'::regnamespace THEN
         RAISE EXCEPTION USING ERRCODE = 'OU009', MESSAGE = 'only a table of the application can be protected';
     END IF;
-    FOR wanted IN SELECT * FROM (VALUES (org_column, 'organization'), (owner_column, 'owner')) AS c (name, what) WHERE c.name IS NOT NULL OR what = 'organization' LOOP
+    FOR wanted IN SELECT * FROM (VALUES (org_column, 'organization'), (space_column, 'space'), (owner_column, 'owner')) AS c (name, what) WHERE c.name IS NOT NULL OR what = 'organization' LOOP
         IF NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = relation AND a.attname = wanted.name
                        AND a.attnum > 0 AND NOT a.attisdropped AND a.atttypid = 'uuid'::regtype) THEN
             RAISE EXCEPTION USING ERRCODE = 'OU009',
@@ -58,7 +59,8 @@ BEGIN
 
     FOR wanted IN SELECT * FROM (VALUES ('read', 'SELECT', read), ('insert', 'INSERT', insert), ('update', 'UPDATE', update), ('delete', 'DELETE', delete))
                   AS c (name, command, permission) WHERE c.permission IS NOT NULL LOOP
-        condition := format('orgusers.can(%I, %L)', org_column, wanted.permission);
+        condition := CASE WHEN space_column IS NULL THEN format('orgusers.can(%I, %L)', org_column, wanted.permission)
+                          ELSE format('orgusers.can(%I, %I, %L)', org_column, space_column, wanted.permission) END;
         IF owner_column IS NOT NULL AND wanted.name <> 'insert' THEN
             condition := format('%s OR %I = orgusers.current_user_id() AND orgusers.is_member(%I)', condition, owner_column, org_column);
         END IF;
@@ -95,7 +97,7 @@ BEGIN
             HINT = 'ALTER ROLE ... NOBYPASSRLS.';
     END LOOP;
 END $$;
-COMMENT ON FUNCTION orgusers.protect_table(regclass, name, name, text, text, text, text, regrole[]) IS 'Protects a table of the application: enables and forces row level security, with a policy for each command whose permission is named. A row can be read, inserted, updated or deleted by who has that permission in the row''s organization (org_column); read, updated and deleted also by the user in owner_column, while an active user of the organization. A command without a permission is closed. The policies are for these roles (NULL: all). Warns of a missing index, of views that are not security_invoker, of other permissive policies and of roles that bypass. For the table''s owner, who needs EXECUTE on it. OU009 not such a table or column, no permission named, or a role that bypasses row level security; OU105 no such permission; OU107 protected already';
+COMMENT ON FUNCTION orgusers.protect_table(regclass, name, name, name, text, text, text, text, regrole[]) IS 'Protects a table of the application: enables and forces row level security, with a policy for each command whose permission is named. A row can be read, inserted, updated or deleted by who has that permission in the row''s organization (org_column), or in the row''s space (space_column, if there is one) of that organization; read, updated and deleted also by the user in owner_column, while an active user of the organization. A command without a permission is closed. The policies are for these roles (NULL: all). Warns of a missing index, of views that are not security_invoker, of other permissive policies and of roles that bypass. For the table''s owner, who needs EXECUTE on it. OU009 not such a table or column, no permission named, or a role that bypasses row level security; OU105 no such permission; OU107 protected already';
 
 CREATE FUNCTION orgusers.unprotect_table(relation regclass) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

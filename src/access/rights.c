@@ -3,10 +3,10 @@
  *		The cache of rights: loading, believing, forgetting.
  *
  * There are two layers.  A "numbering" holds what all organizations share:
- * the permissions' numbers, the role templates' permissions, and every
- * combination of templates that somebody holds.  Each user's rights are one
- * flat object: the organizations in order of their ids, each pointing to its
- * combination.  A change to what is shared makes a new numbering and starts
+ * the permissions' numbers, what role templates permit, and every combination
+ * of templates (and single permissions) that somebody has.  Each user's rights
+ * are one flat object: the organizations in order of their ids, each pointing
+ * to its combination, and the spaces assigned to the user.  A change to what is shared makes a new numbering and starts
  * the users' layer anew; the old numbering goes with the last rights that use
  * it.
  *
@@ -23,6 +23,7 @@
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "executor/spi.h"
+#include "funcapi.h"
 #include "lib/ilist.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -43,10 +44,10 @@ typedef struct Numbering
 	int			permissions;
 	int			words;			/* of a set of permissions */
 	HTAB	   *by_key;			/* text key -> PermissionEntry */
-	HTAB	   *templates;		/* "policy/template" -> TemplateEntry */
-	HTAB	   *role_sets;		/* combination of templates -> RoleSetEntry */
-	int			template_count;
-	const uint64 **template_bits;	/* by number of the template */
+	HTAB	   *sources;		/* "policy/template" -> SourceEntry */
+	HTAB	   *role_sets;		/* combination of sources -> RoleSetEntry */
+	int			source_count;
+	OrgusersRoleSet **source_sets;	/* by number of the source */
 } Numbering;
 
 typedef struct PermissionEntry
@@ -56,26 +57,39 @@ typedef struct PermissionEntry
 } PermissionEntry;
 
 /* policy and template have 63 bytes at most each */
-#define TEMPLATE_KEY_LEN (2 * NAMEDATALEN)
+#define SOURCE_KEY_LEN (2 * NAMEDATALEN)
 
-typedef struct TemplateEntry
+/* A role template, or (with an empty template) a policy's base permissions. */
+typedef struct SourceEntry
 {
-	char		key[TEMPLATE_KEY_LEN];
+	char		key[SOURCE_KEY_LEN];
 	int			number;
-} TemplateEntry;
+	bool		in_spaces;		/* permits more in assigned spaces */
+} SourceEntry;
 
+/*
+ * Two sets of permissions, one behind the other: what holds everywhere in the
+ * organization, and what holds in assigned spaces.  The second contains the
+ * first.
+ */
 struct OrgusersRoleSet
 {
-	int			words;
+	int			words;			/* of each set */
 	uint64		bits[FLEXIBLE_ARRAY_MEMBER];
 };
 
-/* The hash key is a digest of the templates' numbers, checked on a hit. */
+#define ROLE_SET_SIZE(words) \
+	(offsetof(OrgusersRoleSet, bits) + 2 * sizeof(uint64) * (words))
+
+/*
+ * The hash key is a digest of the combination, checked on a hit.  A source
+ * stands there by its number, a single permission by -1 - its number.
+ */
 typedef struct RoleSetEntry
 {
 	uint64		key;
 	int			count;
-	int		   *templates;
+	int		   *combination;
 	OrgusersRoleSet *role_set;
 } RoleSetEntry;
 
@@ -91,6 +105,7 @@ struct OrgusersRights
 	bool		cached;
 	dlist_node	lru;
 	Size		bytes;
+	pg_uuid_t  *spaces;			/* behind the organizations, in their order */
 	int			count;
 	OrgusersOrgRights orgs[FLEXIBLE_ARRAY_MEMBER];
 };
@@ -108,6 +123,13 @@ static HTAB *cache = NULL;
 static dlist_head lru = DLIST_STATIC_INIT(lru); /* most recently used first */
 static Size cache_bytes = 0;
 static Numbering *numbering = NULL;
+
+/* For cache_stats(). */
+static int64 hits = 0;
+static int64 misses = 0;
+static int64 invalidated = 0;
+
+PG_FUNCTION_INFO_V1(orgusers_cache_stats);
 
 /*
  * unuse_numbering
@@ -236,12 +258,33 @@ make_hash(const char *name, Size keysize, Size entrysize, int flags,
 	return hash_create(name, 64, &ctl, HASH_ELEM | HASH_CONTEXT | flags);
 }
 
-/* The hash key of a template: policy and template, which have no slash. */
+/* The hash key of a source: policy and template, which have no slash. */
 static void
-template_key(const char *policy, const char *template, char *key)
+source_key(const char *policy, const char *template, char *key)
 {
-	memset(key, 0, TEMPLATE_KEY_LEN);
-	snprintf(key, TEMPLATE_KEY_LEN, "%s/%s", policy, template);
+	memset(key, 0, SOURCE_KEY_LEN);
+	snprintf(key, SOURCE_KEY_LEN, "%s/%s", policy, template);
+}
+
+static inline void
+set_bit(uint64 *bits, int number)
+{
+	bits[number / 64] |= UINT64CONST(1) << (number % 64);
+}
+
+static inline bool
+get_bit(const uint64 *bits, int number)
+{
+	return (bits[number / 64] >> (number % 64) & 1) != 0;
+}
+
+/* Puts a permission into a set, for everywhere or for assigned spaces only. */
+static void
+permit(OrgusersRoleSet *role_set, int number, bool everywhere)
+{
+	set_bit(role_set->bits + role_set->words, number);
+	if (everywhere)
+		set_bit(role_set->bits, number);
 }
 
 /*
@@ -260,9 +303,9 @@ load_numbering(void)
 
 	SPI_connect();
 	fetch(&plan,
-		  "SELECT key, policy, template FROM orgusers.permissions p"
-		  " LEFT JOIN orgusers.role_template_permissions r"
-		  "  ON r.permission OPERATOR(pg_catalog.=) p.key",
+		  "SELECT k.key, s.policy, s.template, s.everywhere"
+		  " FROM orgusers.permissions k LEFT JOIN orgusers.source_permissions s"
+		  "  ON s.permission OPERATOR(pg_catalog.=) k.key",
 		  NULL);
 	rows = SPI_processed;
 
@@ -275,8 +318,8 @@ load_numbering(void)
 	result->loaded_at = loaded_at;
 	result->by_key = make_hash("orgusers permissions", NAMEDATALEN,
 							   sizeof(PermissionEntry), HASH_STRINGS, context);
-	result->templates = make_hash("orgusers templates", TEMPLATE_KEY_LEN,
-								  sizeof(TemplateEntry), HASH_STRINGS, context);
+	result->sources = make_hash("orgusers sources", SOURCE_KEY_LEN,
+								sizeof(SourceEntry), HASH_STRINGS, context);
 	result->role_sets = make_hash("orgusers role sets", sizeof(uint64),
 								  sizeof(RoleSetEntry), HASH_BLOBS, context);
 
@@ -292,31 +335,36 @@ load_numbering(void)
 	}
 	result->words = (result->permissions + 63) / 64;
 
-	/* At most as many templates as rows; each starts without permissions. */
-	result->template_bits = palloc0(sizeof(uint64 *) * (rows + 1));
+	/* At most as many sources as rows. */
+	result->source_sets = palloc0(sizeof(OrgusersRoleSet *) * (rows + 1));
 	for (uint64 i = 0; i < rows; i++)
 	{
 		char	   *policy = column_text(i, 2);
-		char		key[TEMPLATE_KEY_LEN];
+		bool		everywhere;
+		char		key[SOURCE_KEY_LEN];
 		bool		found;
-		TemplateEntry *template;
+		SourceEntry *source;
 		PermissionEntry *permission;
-		uint64	   *bits;
 
 		if (policy == NULL)
-			continue;			/* a permission that no role has */
-		template_key(policy, column_text(i, 3), key);
-		template = hash_search(result->templates, key, HASH_ENTER, &found);
+			continue;			/* a permission that nothing gives */
+		everywhere = column_text(i, 4)[0] == 't';
+		source_key(policy, column_text(i, 3), key);
+		source = hash_search(result->sources, key, HASH_ENTER, &found);
 		if (!found)
 		{
-			template->number = result->template_count++;
-			result->template_bits[template->number] =
-				palloc0(sizeof(uint64) * result->words);
+			source->number = result->source_count++;
+			source->in_spaces = false;
+			result->source_sets[source->number] =
+				palloc0(ROLE_SET_SIZE(result->words));
+			result->source_sets[source->number]->words = result->words;
 		}
+		if (!everywhere)
+			source->in_spaces = true;
 		permission = hash_search(result->by_key, column_text(i, 1),
 								 HASH_FIND, NULL);
-		bits = unconstify(uint64 *, result->template_bits[template->number]);
-		bits[permission->number / 64] |= UINT64CONST(1) << (permission->number % 64);
+		permit(result->source_sets[source->number], permission->number,
+			   everywhere);
 	}
 	MemoryContextSwitchTo(caller);
 	SPI_finish();
@@ -357,38 +405,45 @@ compare_ints(const void *a, const void *b)
 
 /*
  * find_role_set
- *		The permissions of a combination of templates, made at its first use.
+ *		The permissions of a combination of sources and single permissions,
+ *		made at its first use.  Sorts the combination in place.
  */
 static const OrgusersRoleSet *
-find_role_set(int *templates, int count)
+find_role_set(int *combination, int count)
 {
 	RoleSetEntry *entry;
 	OrgusersRoleSet *role_set;
 	uint64		key;
-	bool		found;
 	int			distinct = 0;
 
-	qsort(templates, count, sizeof(int), compare_ints);
+	qsort(combination, count, sizeof(int), compare_ints);
 	for (int i = 0; i < count; i++)
 	{
-		if (i == 0 || templates[i] != templates[i - 1])
-			templates[distinct++] = templates[i];
+		if (i == 0 || combination[i] != combination[i - 1])
+			combination[distinct++] = combination[i];
 	}
-	key = hash_bytes_extended((unsigned char *) templates,
+	key = hash_bytes_extended((unsigned char *) combination,
 							  distinct * sizeof(int), 0);
 	entry = hash_search(numbering->role_sets, &key, HASH_FIND, NULL);
 	if (entry != NULL && entry->count == distinct &&
-		memcmp(entry->templates, templates, distinct * sizeof(int)) == 0)
+		memcmp(entry->combination, combination, distinct * sizeof(int)) == 0)
 		return entry->role_set;
 
 	role_set = MemoryContextAllocZero(numbering->context,
-									  offsetof(OrgusersRoleSet, bits) +
-									  sizeof(uint64) * numbering->words);
+									  ROLE_SET_SIZE(numbering->words));
 	role_set->words = numbering->words;
 	for (int i = 0; i < distinct; i++)
 	{
-		for (int w = 0; w < numbering->words; w++)
-			role_set->bits[w] |= numbering->template_bits[templates[i]][w];
+		OrgusersRoleSet *source;
+
+		if (combination[i] < 0)
+		{
+			permit(role_set, -1 - combination[i], true);
+			continue;
+		}
+		source = numbering->source_sets[combination[i]];
+		for (int w = 0; w < 2 * numbering->words; w++)
+			role_set->bits[w] |= source->bits[w];
 	}
 
 	/* Another combination of the same digest keeps its place. */
@@ -397,41 +452,38 @@ find_role_set(int *templates, int count)
 		int		   *copy = MemoryContextAlloc(numbering->context,
 											  sizeof(int) * (distinct + 1));
 
-		memcpy(copy, templates, sizeof(int) * distinct);
-		entry = hash_search(numbering->role_sets, &key, HASH_ENTER, &found);
+		memcpy(copy, combination, sizeof(int) * distinct);
+		entry = hash_search(numbering->role_sets, &key, HASH_ENTER, NULL);
 		entry->count = distinct;
-		entry->templates = copy;
+		entry->combination = copy;
 		entry->role_set = role_set;
 	}
 	return role_set;
 }
 
 /*
- * load_rights
- *		Loads a user's rights as they are now.  They are not in the cache yet.
+ * load_orgs
+ *		Looks up a user's organizations, in order of their ids, without
+ *		spaces.  The result is in the caller's context of SPI; returns how
+ *		many there are, and whether assigned spaces matter in any of them.
  */
-static OrgusersRights *
-load_rights(const pg_uuid_t *user_id)
+static int
+load_orgs(const pg_uuid_t *user_id, OrgusersOrgRights **orgs, bool *in_spaces)
 {
 	static SPIPlanPtr plan = NULL;
-	OrgusersRights *rights;
-	OrgusersStamp loaded_at = orgusers_now();
-	OrgusersOrgRights *orgs;
-	int		   *templates;
+	uint64		rows;
+	int		   *combination;
 	int			held = 0;
 	int			count = 0;
-	uint32		org_slots = 0;
-	uint64		rows;
-	Size		size;
 
-	SPI_connect();
 	fetch(&plan,
-		  "SELECT org_id, policy, template FROM orgusers.actor_roles"
+		  "SELECT org_id, policy, template, permission FROM orgusers.actor_roles"
 		  " WHERE user_id OPERATOR(pg_catalog.=) $1 ORDER BY org_id",
 		  user_id);
 	rows = SPI_processed;
-	orgs = palloc(sizeof(OrgusersOrgRights) * (rows + 1));
-	templates = palloc(sizeof(int) * (rows + 1));
+	*orgs = palloc0(sizeof(OrgusersOrgRights) * (rows + 1));
+	*in_spaces = false;
+	combination = palloc(sizeof(int) * (rows + 1));
 
 	for (uint64 i = 0; i < rows; i++)
 	{
@@ -442,44 +494,127 @@ load_rights(const pg_uuid_t *user_id)
 		char	   *policy = SPI_getvalue(row, desc, 2);
 
 		if (count == 0 ||
-			memcmp(&orgs[count - 1].org_id, org_id, UUID_LEN) != 0)
+			memcmp(&(*orgs)[count - 1].org_id, org_id, UUID_LEN) != 0)
 		{
 			if (count > 0)
-				orgs[count - 1].roles = find_role_set(templates, held);
-			orgs[count++].org_id = *org_id;
-			org_slots |= 1U << orgusers_slot(org_id);
+				(*orgs)[count - 1].roles = find_role_set(combination, held);
+			(*orgs)[count++].org_id = *org_id;
 			held = 0;
 		}
 		if (policy != NULL)
 		{
-			char		key[TEMPLATE_KEY_LEN];
-			TemplateEntry *template;
+			char		key[SOURCE_KEY_LEN];
+			SourceEntry *source;
 
-			template_key(policy, SPI_getvalue(row, desc, 3), key);
-			template = hash_search(numbering->templates, key, HASH_FIND, NULL);
-			/* A template without permissions has no number. */
-			if (template != NULL)
-				templates[held++] = template->number;
+			source_key(policy, SPI_getvalue(row, desc, 3), key);
+			source = hash_search(numbering->sources, key, HASH_FIND, NULL);
+			/* A source that permits nothing has no number. */
+			if (source != NULL)
+			{
+				combination[held++] = source->number;
+				*in_spaces |= source->in_spaces;
+			}
+		}
+		else
+		{
+			PermissionEntry *permission =
+				hash_search(numbering->by_key, SPI_getvalue(row, desc, 4),
+							HASH_FIND, NULL);
+
+			/* One that is newer than the numbering makes us load again. */
+			if (permission != NULL)
+				combination[held++] = -1 - permission->number;
 		}
 	}
 	if (count > 0)
-		orgs[count - 1].roles = find_role_set(templates, held);
+		(*orgs)[count - 1].roles = find_role_set(combination, held);
+	return count;
+}
+
+/*
+ * load_spaces
+ *		Looks up the spaces assigned to a user, and enters into the user's
+ *		organizations which are theirs.  Returns how many there are.
+ */
+static int
+load_spaces(const pg_uuid_t *user_id, OrgusersOrgRights *orgs, int count,
+			pg_uuid_t **spaces)
+{
+	static SPIPlanPtr plan = NULL;
+	int			org = 0;
+	int			found = 0;
+	uint64		rows;
+
+	fetch(&plan,
+		  "SELECT DISTINCT org_id, space_id FROM orgusers.assigned_spaces"
+		  " WHERE user_id OPERATOR(pg_catalog.=) $1 ORDER BY org_id, space_id",
+		  user_id);
+	rows = SPI_processed;
+	*spaces = palloc(sizeof(pg_uuid_t) * (rows + 1));
+
+	/* Both are in order of the organizations' ids. */
+	for (uint64 i = 0; i < rows; i++)
+	{
+		HeapTuple	row = SPI_tuptable->vals[i];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		bool		isnull;
+		pg_uuid_t  *org_id = DatumGetUUIDP(SPI_getbinval(row, desc, 1, &isnull));
+		int			cmp = -1;
+
+		while (org < count &&
+			   (cmp = memcmp(&orgs[org].org_id, org_id, UUID_LEN)) < 0)
+			org++;
+		if (org == count || cmp != 0)
+			continue;			/* deactivated there */
+		if (orgs[org].space_count++ == 0)
+			orgs[org].first_space = found;
+		(*spaces)[found++] = *DatumGetUUIDP(SPI_getbinval(row, desc, 2, &isnull));
+	}
+	return found;
+}
+
+/*
+ * load_rights
+ *		Loads a user's rights as they are now.  They are not in the cache yet.
+ */
+static OrgusersRights *
+load_rights(const pg_uuid_t *user_id)
+{
+	OrgusersRights *rights;
+	OrgusersStamp loaded_at = orgusers_now();
+	OrgusersOrgRights *orgs;
+	pg_uuid_t  *spaces = NULL;
+	bool		in_spaces;
+	int			count;
+	int			space_count = 0;
+	Size		size;
+
+	SPI_connect();
+	count = load_orgs(user_id, &orgs, &in_spaces);
+	if (in_spaces)
+		space_count = load_spaces(user_id, orgs, count, &spaces);
 
 	/* What can fail comes before the object that nobody owns yet. */
 	orgusers_invalidation_begin();
-	size = offsetof(OrgusersRights, orgs) + sizeof(OrgusersOrgRights) * count;
+	size = offsetof(OrgusersRights, orgs) + sizeof(OrgusersOrgRights) * count +
+		sizeof(pg_uuid_t) * space_count;
 	rights = MemoryContextAllocHuge(cache_context, size);
 	rights->user_id = *user_id;
 	rights->numbering = numbering;
 	numbering->users++;
 	rights->loaded_at = rights->checked_at = loaded_at;
-	rights->org_slots = org_slots;
 	rights->user_slot = orgusers_slot(user_id);
+	rights->org_slots = 0;
+	for (int i = 0; i < count; i++)
+		rights->org_slots |= 1U << orgusers_slot(&orgs[i].org_id);
 	rights->pins = 0;
 	rights->cached = false;
 	rights->bytes = GetMemoryChunkSpace(rights) + sizeof(RightsEntry);
 	rights->count = count;
 	memcpy(rights->orgs, orgs, sizeof(OrgusersOrgRights) * count);
+	rights->spaces = (pg_uuid_t *) &rights->orgs[count];
+	if (space_count > 0)
+		memcpy(rights->spaces, spaces, sizeof(pg_uuid_t) * space_count);
 	SPI_finish();
 	return rights;
 }
@@ -535,6 +670,7 @@ orgusers_rights_pin(const pg_uuid_t *user_id)
 	entry = hash_search(cache, user_id, HASH_FIND, NULL);
 	if (entry != NULL && orgusers_rights_current(entry->rights))
 	{
+		hits++;
 		rights = entry->rights;
 		dlist_move_head(&lru, &rights->lru);
 		rights->pins++;
@@ -547,6 +683,9 @@ orgusers_rights_pin(const pg_uuid_t *user_id)
 	 * while rights were loaded is for the next statement, which will find
 	 * them outdated: waiting for quiet could take forever.
 	 */
+	misses++;
+	if (entry != NULL)
+		invalidated++;
 	for (;;)
 	{
 		refresh_numbering();
@@ -605,13 +744,57 @@ orgusers_rights_number(const OrgusersRights *rights, const char *key, int length
 	return entry != NULL ? entry->number : -1;
 }
 
-/* Whether the rights in an organization have a permission. */
+/* Whether the rights have a permission everywhere in an organization. */
 bool
 orgusers_org_rights_have(const OrgusersOrgRights *org,
 						 OrgusersPermission permission)
 {
+	return permission >= 0 && get_bit(org->roles->bits, permission);
+}
+
+/* Whether they have it in the organization's spaces that are assigned. */
+static bool
+have_in_assigned(const OrgusersOrgRights *org, OrgusersPermission permission)
+{
 	return permission >= 0 &&
-		(org->roles->bits[permission / 64] >> (permission % 64) & 1) != 0;
+		get_bit(org->roles->bits + org->roles->words, permission);
+}
+
+/* Whether they have it everywhere or in some space. */
+bool
+orgusers_org_rights_reach(const OrgusersOrgRights *org,
+						  OrgusersPermission permission)
+{
+	return orgusers_org_rights_have(org, permission) ||
+		(org->space_count > 0 && have_in_assigned(org, permission));
+}
+
+/* The spaces assigned in an organization: org->space_count of them, in order. */
+const pg_uuid_t *
+orgusers_org_rights_spaces(const OrgusersRights *rights,
+						   const OrgusersOrgRights *org)
+{
+	return rights->spaces + org->first_space;
+}
+
+static int
+compare_uuids(const void *a, const void *b)
+{
+	return memcmp(a, b, UUID_LEN);
+}
+
+/* Whether the rights have a permission in a space of an organization. */
+bool
+orgusers_rights_in_space(const OrgusersRights *rights,
+						 const OrgusersOrgRights *org,
+						 const pg_uuid_t *space_id,
+						 OrgusersPermission permission)
+{
+	if (orgusers_org_rights_have(org, permission))
+		return true;
+	return org->space_count > 0 && have_in_assigned(org, permission) &&
+		bsearch(space_id, orgusers_org_rights_spaces(rights, org),
+				org->space_count, sizeof(pg_uuid_t), compare_uuids) != NULL;
 }
 
 /* The organizations, in order of their ids; returns how many. */
@@ -643,6 +826,90 @@ orgusers_rights_in(const OrgusersRights *rights, const pg_uuid_t *org_id)
 			low = middle + 1;
 	}
 	return NULL;
+}
+
+/* Whether a's spaces in an organization are all among b's. */
+static bool
+spaces_within(const OrgusersRights *a, const OrgusersOrgRights *in_a,
+			  const OrgusersRights *b, const OrgusersOrgRights *in_b)
+{
+	const pg_uuid_t *spaces = orgusers_org_rights_spaces(a, in_a);
+
+	for (int i = 0; i < in_a->space_count; i++)
+	{
+		if (bsearch(&spaces[i], orgusers_org_rights_spaces(b, in_b),
+					in_b->space_count, sizeof(pg_uuid_t),
+					compare_uuids) == NULL)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * orgusers_rights_cover
+ *		Whether nothing is lost of what a user had before: of a permission, or
+ *		(NULL) of membership.
+ */
+bool
+orgusers_rights_cover(const OrgusersRights *now, const OrgusersRights *before,
+					  const char *permission)
+{
+	OrgusersPermission old_number = -1;
+	OrgusersPermission number = -1;
+
+	if (now == before)
+		return true;
+	if (permission != NULL)
+	{
+		old_number = orgusers_rights_number(before, permission,
+											strlen(permission));
+		number = orgusers_rights_number(now, permission, strlen(permission));
+	}
+	for (int i = 0; i < before->count; i++)
+	{
+		const OrgusersOrgRights *old = &before->orgs[i];
+		const OrgusersOrgRights *new = orgusers_rights_in(now, &old->org_id);
+
+		if (permission == NULL)
+		{
+			if (new == NULL)
+				return false;
+		}
+		else if (orgusers_org_rights_reach(old, old_number) &&
+				 !(new != NULL && orgusers_org_rights_have(new, number)))
+		{
+			/* Not everywhere now: then not before, and in the same spaces. */
+			if (new == NULL || orgusers_org_rights_have(old, old_number) ||
+				!have_in_assigned(new, number) ||
+				!spaces_within(before, old, now, new))
+				return false;
+		}
+	}
+	return true;
+}
+
+/*
+ * orgusers_cache_stats
+ *		cache_stats(): users whose rights are cached in this session, how often
+ *		rights were asked for and were there (hits), were not (misses), or were
+ *		outdated (invalidations, among the misses), and the bytes in use.
+ */
+Datum
+orgusers_cache_stats(PG_FUNCTION_ARGS)
+{
+	TupleDesc	desc;
+	Datum		values[5];
+	bool		nulls[5] = {0};
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	values[0] = Int64GetDatum(cache != NULL ? hash_get_num_entries(cache) : 0);
+	values[1] = Int64GetDatum(hits);
+	values[2] = Int64GetDatum(misses);
+	values[3] = Int64GetDatum(invalidated);
+	values[4] = Int64GetDatum(cache_context != NULL ?
+							  MemoryContextMemAllocated(cache_context, true) : 0);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
 }
 
 /*

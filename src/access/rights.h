@@ -7,7 +7,7 @@
 
 #include "orgusers.h"
 
-/* The permissions of a combination of roles; one for all who hold it. */
+/* The permissions of a combination of sources; one for all who have it. */
 typedef struct OrgusersRoleSet OrgusersRoleSet;
 
 /* The rights of one user in one organization. */
@@ -15,6 +15,8 @@ typedef struct OrgusersOrgRights
 {
 	pg_uuid_t	org_id;
 	const OrgusersRoleSet *roles;
+	int			first_space;	/* of those assigned to the user */
+	int			space_count;
 } OrgusersOrgRights;
 
 /*
@@ -38,8 +40,20 @@ extern const OrgusersOrgRights *orgusers_rights_in(const OrgusersRights *rights,
 												   const pg_uuid_t *org_id);
 extern bool orgusers_org_rights_have(const OrgusersOrgRights *org,
 									 OrgusersPermission permission);
+extern bool orgusers_org_rights_reach(const OrgusersOrgRights *org,
+									  OrgusersPermission permission);
+extern const pg_uuid_t *orgusers_org_rights_spaces(const OrgusersRights *rights,
+												   const OrgusersOrgRights *org);
+extern bool orgusers_rights_in_space(const OrgusersRights *rights,
+									 const OrgusersOrgRights *org,
+									 const pg_uuid_t *space_id,
+									 OrgusersPermission permission);
 extern int	orgusers_rights_orgs(const OrgusersRights *rights,
 								 const OrgusersOrgRights **orgs);
+
+extern bool orgusers_rights_cover(const OrgusersRights *now,
+								  const OrgusersRights *before,
+								  const char *permission);
 
 extern void orgusers_rights_init(void);
 

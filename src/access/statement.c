@@ -60,9 +60,7 @@ refuse_outdated(MemoryContext query_context)
 		Reliance   *reliance = dlist_container(Reliance, node, iter.cur);
 		pg_uuid_t	actor;
 		OrgusersRights *now;
-		const OrgusersOrgRights *orgs;
-		int			count;
-		bool		kept = true;
+		bool		kept;
 
 		if (reliance->query_context != query_context)
 			continue;
@@ -74,27 +72,8 @@ refuse_outdated(MemoryContext query_context)
 					 errhint("Open it again.")));
 
 		now = orgusers_rights_pin(&actor);
-		if (now != reliance->rights)
-		{
-			OrgusersPermission number = -1;
-
-			if (reliance->permission != NULL)
-				number = orgusers_rights_number(now, reliance->permission,
-												strlen(reliance->permission));
-			count = orgusers_rights_orgs(reliance->rights, &orgs);
-			for (int i = 0; i < count && kept; i++)
-			{
-				const OrgusersOrgRights *org;
-
-				if (reliance->permission != NULL &&
-					!orgusers_org_rights_have(&orgs[i], reliance->number))
-					continue;
-				org = orgusers_rights_in(now, &orgs[i].org_id);
-				kept = org != NULL &&
-					(reliance->permission == NULL ||
-					 orgusers_org_rights_have(org, number));
-			}
-		}
+		kept = orgusers_rights_cover(now, reliance->rights,
+									 reliance->permission);
 		orgusers_rights_unpin(now);
 		if (!kept)
 			ereport(ERROR,

@@ -75,9 +75,14 @@ fraction_of_orgs(PlannerInfo *root, Node *column, int relid)
 
 /*
  * index_condition
- *		can(column, permission) as an index condition on a btree that begins
- *		with the column: column = ANY (orgs_with(permission)), exactly that.
- *		NULL when the index or the expression is not such.
+ *		can(org, permission) as an index condition on a btree that begins with
+ *		the organization's column: column = ANY (orgs_with(permission)), which
+ *		is exactly it.  can(org, space, permission) likewise, with
+ *		orgs_reached, which lets through more; the rows are asked again.  NIL
+ *		when the index or the expression is not such.
+ *
+ * Not on the space's column: rows of no space, whose column is NULL, can be
+ * the actor's as well.
  *
  * The list is made when the scan starts, so a plan serves any actor.
  */
@@ -87,14 +92,15 @@ index_condition(SupportRequestIndexCondition *request)
 	FuncExpr   *call = (FuncExpr *) request->node;
 	Node	   *column;
 	Node	   *permission;
+	bool		in_space;
 	Oid			equals;
-	Oid			orgs_with;
+	Oid			lister;
 	Oid			text_type[] = {TEXTOID};
 	FuncExpr   *list;
 	ScalarArrayOpExpr *condition;
 
-	if (!IsA(call, FuncExpr) || list_length(call->args) != 2 ||
-		request->indexarg != 0 || !request->index->amsearcharray)
+	if (!IsA(call, FuncExpr) || request->indexarg != 0 ||
+		!request->index->amsearcharray)
 		return NIL;
 
 	/*
@@ -105,7 +111,8 @@ index_condition(SupportRequestIndexCondition *request)
 	if (request->indexcol != 0)
 		return NIL;
 	column = linitial(call->args);
-	permission = lsecond(call->args);
+	permission = llast(call->args);
+	in_space = list_length(call->args) == 3;
 	equals = get_opfamily_member(request->opfamily, UUIDOID, UUIDOID,
 								 BTEqualStrategyNumber);
 	if (!OidIsValid(equals) ||
@@ -115,13 +122,13 @@ index_condition(SupportRequestIndexCondition *request)
 		return NIL;
 
 	/* The function of the same extension as can() itself. */
-	orgs_with = LookupFuncName(list_make2(makeString(get_namespace_name(get_func_namespace(call->funcid))),
-										  makeString("orgs_with")),
-							   1, text_type, true);
-	if (!OidIsValid(orgs_with))
+	lister = LookupFuncName(list_make2(makeString(get_namespace_name(get_func_namespace(call->funcid))),
+									   makeString(in_space ? "orgs_reached" : "orgs_with")),
+							1, text_type, true);
+	if (!OidIsValid(lister))
 		return NIL;
 
-	list = makeFuncExpr(orgs_with, UUIDARRAYOID, list_make1(permission),
+	list = makeFuncExpr(lister, UUIDARRAYOID, list_make1(permission),
 						InvalidOid, call->inputcollid, COERCE_EXPLICIT_CALL);
 	condition = makeNode(ScalarArrayOpExpr);
 	condition->opno = equals;
@@ -130,13 +137,13 @@ index_condition(SupportRequestIndexCondition *request)
 	condition->args = list_make2(column, list);
 	condition->location = -1;
 
-	request->lossy = false;
+	request->lossy = in_space;
 	return list_make1(condition);
 }
 
 /*
  * orgusers_can_support
- *		Planner support function of can(uuid, text).  No opinion is NULL.
+ *		Planner support function of both forms of can().  No opinion is NULL.
  */
 Datum
 orgusers_can_support(PG_FUNCTION_ARGS)
@@ -153,7 +160,7 @@ orgusers_can_support(PG_FUNCTION_ARGS)
 				SupportRequestSelectivity *selectivity =
 					(SupportRequestSelectivity *) request;
 
-				if (selectivity->is_join || list_length(selectivity->args) != 2)
+				if (selectivity->is_join)
 					break;
 				selectivity->selectivity =
 					fraction_of_orgs(selectivity->root,

@@ -27,3 +27,14 @@ CREATE TABLE orgusers.membership_roles (
 CREATE INDEX membership_roles_org_id_user_id_idx ON orgusers.membership_roles (org_id, user_id);
 COMMENT ON TABLE orgusers.membership_roles IS 'Roles that a user holds directly; further ones come with groups';
 SELECT pg_extension_config_dump('orgusers.membership_roles', '');
+
+CREATE TABLE orgusers.membership_permissions (
+    org_id     uuid NOT NULL,
+    user_id    uuid NOT NULL,
+    permission text NOT NULL REFERENCES orgusers.permissions ON DELETE CASCADE,
+    PRIMARY KEY (org_id, user_id, permission),
+    FOREIGN KEY (org_id, user_id) REFERENCES orgusers.memberships ON DELETE CASCADE
+);
+CREATE INDEX membership_permissions_permission_idx ON orgusers.membership_permissions (permission);
+COMMENT ON TABLE orgusers.membership_permissions IS 'Permissions that a user has by itself, beside those of roles; in all spaces';
+SELECT pg_extension_config_dump('orgusers.membership_permissions', '');

@@ -170,7 +170,7 @@ CREATE FUNCTION orgusers.require_inviter(invitation orgusers.invitations, sqlsta
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF EXISTS (SELECT FROM orgusers.rights r
-               WHERE r.org_id = invitation.org_id AND r.user_id = invitation.invited_by AND r.permission = 'users.invite')
+               WHERE r.org_id = invitation.org_id AND r.user_id = invitation.invited_by AND r.permission = 'users.invite' AND r.everywhere)
        AND NOT EXISTS (
             SELECT FROM (SELECT ir.role_id FROM orgusers.invitation_roles ir
                          WHERE ir.org_id = invitation.org_id AND ir.invitation_id = invitation.id

@@ -14,10 +14,12 @@ COMMENT ON FUNCTION orgusers.is_permission_key(text) IS 'Whether a text can be t
 
 CREATE TABLE orgusers.permissions (
     key         text PRIMARY KEY CHECK (orgusers.is_permission_key(key)),
-    description text NOT NULL
+    description text NOT NULL,
+    scope       text NOT NULL DEFAULT 'organization' CHECK (scope IN ('organization', 'space'))
 );
 COMMENT ON TABLE orgusers.permissions IS 'Everything that can be permitted in an organization. The extension''s own keys come with a rule-book; applications register theirs with register_permission';
 COMMENT ON COLUMN orgusers.permissions.key IS 'Dotted lower-case key such as users.invite';
+COMMENT ON COLUMN orgusers.permissions.scope IS 'organization: it holds in the organization as a whole. space: it is about what is in spaces, so a role that reaches assigned spaces only gives it in these only';
 COMMENT ON COLUMN orgusers.permissions.description IS 'What holding it allows, for the people who edit roles';
 SELECT pg_extension_config_dump('orgusers.permissions', '');
 
@@ -66,6 +68,7 @@ CREATE TABLE orgusers.role_templates (
     by_default    boolean NOT NULL DEFAULT false,
     least_holders integer NOT NULL DEFAULT 0 CHECK (least_holders >= 0),
     most_holders  integer CHECK (most_holders > 0 AND most_holders >= least_holders),
+    all_spaces    boolean NOT NULL DEFAULT true,
     PRIMARY KEY (policy, id),
     UNIQUE (policy, name)
 );
@@ -74,6 +77,7 @@ COMMENT ON COLUMN orgusers.role_templates.founder IS 'Given to the user who make
 COMMENT ON COLUMN orgusers.role_templates.by_default IS 'Given by an invitation that names no role';
 COMMENT ON COLUMN orgusers.role_templates.least_holders IS 'No change may leave an organization with fewer active holders. A raised number binds the next change of each organization';
 COMMENT ON COLUMN orgusers.role_templates.most_holders IS 'No change may leave an organization with more active holders; NULL is no limit. A lowered number binds the next change of each organization';
+COMMENT ON COLUMN orgusers.role_templates.all_spaces IS 'Holders reach every space of the organization; otherwise only the spaces assigned to them or to their groups';
 SELECT pg_extension_config_dump('orgusers.role_templates', '');
 
 CREATE TABLE orgusers.role_template_permissions (
@@ -97,17 +101,27 @@ CREATE TABLE orgusers.role_template_grants (
 COMMENT ON TABLE orgusers.role_template_grants IS 'Which roles (grantable) a holder of the template''s role may give to users and take from them';
 SELECT pg_extension_config_dump('orgusers.role_template_grants', '');
 
-CREATE FUNCTION orgusers.register_permission(key text, description text) RETURNS void
+CREATE TABLE orgusers.base_permissions (
+    policy     text NOT NULL REFERENCES orgusers.policies ON UPDATE CASCADE ON DELETE CASCADE,
+    permission text NOT NULL REFERENCES orgusers.permissions ON DELETE CASCADE,
+    PRIMARY KEY (policy, permission)
+);
+COMMENT ON TABLE orgusers.base_permissions IS 'What every active user of the policy''s organizations may do, without any role';
+SELECT pg_extension_config_dump('orgusers.base_permissions', '');
+
+CREATE FUNCTION orgusers.register_permission(key text, description text, scope text DEFAULT 'organization') RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF orgusers.is_permission_key(register_permission.key) IS NOT TRUE OR register_permission.description IS NULL THEN
-        RAISE EXCEPTION USING ERRCODE = 'OU009', MESSAGE = 'this is not a permission with a description',
-            HINT = 'A key is dotted lower case such as docs.read, 63 bytes at most.';
+    IF orgusers.is_permission_key(register_permission.key) IS NOT TRUE OR register_permission.description IS NULL
+       OR (register_permission.scope IN ('organization', 'space')) IS NOT TRUE THEN
+        RAISE EXCEPTION USING ERRCODE = 'OU009', MESSAGE = 'this is not a permission with a description and a scope',
+            HINT = 'A key is dotted lower case such as docs.read, 63 bytes at most; the scope is organization or space.';
     END IF;
-    INSERT INTO orgusers.permissions (key, description) VALUES (register_permission.key, register_permission.description)
-        ON CONFLICT ON CONSTRAINT permissions_pkey DO UPDATE SET description = excluded.description;
+    INSERT INTO orgusers.permissions (key, description, scope)
+        VALUES (register_permission.key, register_permission.description, register_permission.scope)
+        ON CONFLICT ON CONSTRAINT permissions_pkey DO UPDATE SET description = excluded.description, scope = excluded.scope;
 END $$;
-COMMENT ON FUNCTION orgusers.register_permission(text, text) IS 'Makes a permission of the application known, or describes it anew. Roles get it by a row of role_template_permissions. For the database''s owner. OU009 bad key, or no description';
+COMMENT ON FUNCTION orgusers.register_permission(text, text, text) IS 'Makes a permission of the application known, or describes it anew; scope says whether it holds in organizations or in spaces. Roles get it by a row of role_template_permissions. For the database''s owner. OU009 bad key or scope, or no description';
 
 -- The keys that the extension's own functions ask for.
 CREATE FUNCTION orgusers.install_permissions() RETURNS void
@@ -125,6 +139,12 @@ BEGIN ATOMIC
         ('groups.manage',       'Make, rename and delete groups, and choose their users and roles'),
         ('billing.view',        'See the plan, the billing admin and the further billing addresses'),
         ('billing.manage',      'Change the billing admin and the further billing addresses')
+    ON CONFLICT DO NOTHING;
+    INSERT INTO orgusers.permissions (key, description, scope) VALUES
+        ('spaces.view',   'See spaces and who is assigned to them',                  'space'),
+        ('spaces.manage', 'Make, rename and delete spaces',                           'organization'),
+        ('spaces.assign', 'Assign spaces to users and groups',                        'organization'),
+        ('permissions.assign', 'Give single permissions to users and take them',      'organization')
     ON CONFLICT DO NOTHING;
 END;
 COMMENT ON FUNCTION orgusers.install_permissions() IS 'Makes the permissions known that the extension''s own functions ask for; called by the rule-books'' installers. For the database''s owner';

@@ -26,8 +26,9 @@ SELECT throws_ok(format($$SELECT orgusers.protect_table(%s)$$, arguments), state
         ($$'app."Do cs"', 'org id'$$, 'OU009', 'no permission named'),
         ($$'app."Do cs"', read => 'docs.read'$$, 'OU009', 'a column that is not there'),
         ($$'app."Do cs"', 'id', read => 'docs.read'$$, 'OU009', 'a column of another type'),
+        ($$'app."Do cs"', 'org id', 'nowhere', read => 'docs.read'$$, 'OU009', 'a space column that is not there'),
         ($$'app."Do cs"', NULL, read => 'docs.read'$$, 'OU009', 'no column'),
-        ($$'app."Do cs"', 'org id', 'nobody', read => 'docs.read'$$, 'OU009', 'an owner column that is not there'),
+        ($$'app."Do cs"', 'org id', owner_column => 'nobody', read => 'docs.read'$$, 'OU009', 'an owner column that is not there'),
         ($$'app."Do cs"', 'org id', read => 'docs.reed'$$, 'OU105', 'a permission that is not registered'),
         ($$'app."Do cs"', 'org id', read => 'docs.read', roles => ARRAY[(SELECT oid FROM pg_roles WHERE rolsuper LIMIT 1)]::regrole[]$$, 'OU009', 'a role that bypasses it'),
         ($$'app.plain', 'x', read => 'docs.read'$$, 'OU009', 'a view'),
@@ -36,7 +37,7 @@ SELECT throws_ok(format($$SELECT orgusers.protect_table(%s)$$, arguments), state
         ($$'pg_class', 'oid', read => 'docs.read'$$, 'OU009', 'a catalog')) AS v (arguments, state, why);
 SELECT is_empty('SELECT * FROM orgusers.protected_tables', 'F1: and nothing was done');
 
-SELECT lives_ok($$SELECT orgusers.protect_table('app."Do cs"', 'org id', 'author', read => 'docs.read', insert => 'docs.read',
+SELECT lives_ok($$SELECT orgusers.protect_table('app."Do cs"', 'org id', owner_column => 'author', read => 'docs.read', insert => 'docs.read',
     update => 'docs.write', delete => 'docs.write', roles => '{regress_ou_app}')$$, 'F1: the owner of a table protects it in one call');
 SELECT throws_ok($$SELECT orgusers.protect_table('app."Do cs"', 'org id', read => 'docs.read')$$, 'OU107', NULL, 'F1: once');
 SELECT results_eq($$SELECT command, roles, in_force FROM orgusers.protected_tables ORDER BY command$$,

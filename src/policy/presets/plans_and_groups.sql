@@ -27,9 +27,10 @@ BEGIN
         SELECT 'plans_and_groups', 'admin', unnest(ARRAY[
             'organization.view', 'organization.rename', 'organization.delete',
             'users.view', 'users.invite', 'users.remove', 'users.deactivate',
-            'roles.assign', 'groups.manage', 'billing.view', 'billing.manage'])
+            'roles.assign', 'permissions.assign', 'groups.manage', 'billing.view', 'billing.manage',
+            'spaces.view', 'spaces.manage', 'spaces.assign'])
         UNION ALL
-        SELECT 'plans_and_groups', 'user', 'organization.view';
+        SELECT 'plans_and_groups', 'user', unnest(ARRAY['organization.view', 'spaces.view']);
     INSERT INTO orgusers.role_template_grants (policy, template, grantable) VALUES
         ('plans_and_groups', 'admin', 'admin'),
         ('plans_and_groups', 'admin', 'user');
