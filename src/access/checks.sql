@@ -69,20 +69,26 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION orgusers.require_user() IS 'The actor; raises OU001 in an anonymous session, OU007 when the user is deleted meanwhile';
 
-CREATE FUNCTION orgusers.require(org_id uuid, permission text) RETURNS void
+CREATE FUNCTION orgusers.refuse(org_id uuid, permission text) RETURNS void
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF orgusers.can(require.org_id, require.permission) THEN
-        RETURN;
-    END IF;
     PERFORM orgusers.require_user();
     -- Who is not a user of the organization does not learn whether it exists.
-    IF orgusers.is_member(require.org_id) IS NOT TRUE THEN
+    IF orgusers.is_member(refuse.org_id) IS NOT TRUE THEN
         RAISE EXCEPTION USING ERRCODE = 'OU101', MESSAGE = 'no such organization among yours',
             HINT = 'my_organizations() lists them.';
     END IF;
-    RAISE EXCEPTION USING ERRCODE = 'OU002', MESSAGE = format('permission %s is needed in this organization', coalesce(quote_ident(require.permission), 'NULL')),
+    RAISE EXCEPTION USING ERRCODE = 'OU002', MESSAGE = format('permission %s is needed in this organization', coalesce(quote_ident(refuse.permission), 'NULL')),
         HINT = 'Ask a user of the organization who may assign roles.';
+END $$;
+COMMENT ON FUNCTION orgusers.refuse(uuid, text) IS 'Raises why the actor has not the permission: OU001, OU007, OU101 or OU002. Internal';
+
+CREATE FUNCTION orgusers.require(org_id uuid, permission text) RETURNS void
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF NOT orgusers.can(require.org_id, require.permission) THEN
+        PERFORM orgusers.refuse(require.org_id, require.permission);
+    END IF;
 END $$;
 COMMENT ON FUNCTION orgusers.require(uuid, text) IS 'Returns when the actor has the permission in the organization, else raises: OU001 nobody is signed in, OU101 the actor is not an active user of the organization (whether it exists is not told), OU002 the permission is missing';
 

@@ -13,11 +13,20 @@ COMMENT ON FUNCTION orgusers.checked_name(text, text) IS 'The name, if is_name()
 
 CREATE FUNCTION orgusers.authorize_change(org_id uuid, permission text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    locked boolean;
 BEGIN
     -- Asked twice: an outsider must not get as far as the lock, and rights can go while one waits for it.
     PERFORM orgusers.require(authorize_change.org_id, authorize_change.permission);
-    PERFORM orgusers.lock_organization(authorize_change.org_id);
-    PERFORM orgusers.require(authorize_change.org_id, authorize_change.permission);
+    locked := orgusers.lock_organization(authorize_change.org_id);
+    -- The second time of the tables, too, by a new command: sessions are told of a commit a moment after it is visible.
+    IF locked IS NOT TRUE
+       OR NOT orgusers.can(authorize_change.org_id, authorize_change.permission)
+       OR NOT EXISTS (SELECT FROM orgusers.rights r
+                      WHERE r.user_id = orgusers.current_user_id() AND r.org_id = authorize_change.org_id
+                        AND r.permission = authorize_change.permission AND r.everywhere) THEN
+        PERFORM orgusers.refuse(authorize_change.org_id, authorize_change.permission);
+    END IF;
 END $$;
 COMMENT ON FUNCTION orgusers.authorize_change(uuid, text) IS 'Begins a change that the invariants guard: requires the permission and takes the organization''s lock. Raises what require() raises. Internal';
 
