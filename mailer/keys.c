@@ -137,6 +137,11 @@ read_secret_line(const char *path)
 		log_line("\"%s\" is not a regular file", path);
 		goto fail;
 	}
+	if (status.st_uid != geteuid() && status.st_uid != 0)
+	{
+		log_line("\"%s\" belongs to somebody else", path);
+		goto fail;
+	}
 	/* One that root lends to our group, as systemd does, is fine. */
 	if (status.st_uid == 0 && geteuid() != 0)
 		forbidden &= ~(mode_t) S_IRGRP;

@@ -12,8 +12,10 @@
 
 /*
  * copy_clean
- *		Copies at most to_size - 1 bytes, each control character as a space,
- *		without blanks at the end, and terminates the copy.
+ *		Copies at most to_size - 1 bytes, each control character as a space
+ *		and what is beyond ASCII (in whatever encoding a server answers, or
+ *		cut) as a question mark, without blanks at the end, and terminates
+ *		the copy.
  */
 void
 copy_clean(char *to, size_t to_size, const char *from, size_t from_length)
@@ -24,7 +26,7 @@ copy_clean(char *to, size_t to_size, const char *from, size_t from_length)
 	{
 		unsigned char c = (unsigned char) from[length];
 
-		to[length++] = (c < 0x20 || c == 0x7f) ? ' ' : (char) c;
+		to[length++] = (c < 0x20 || c == 0x7f) ? ' ' : c > 0x7f ? '?' : (char) c;
 	}
 	while (length > 0 && to[length - 1] == ' ')
 		length--;

@@ -1,6 +1,7 @@
 -- What the planner makes of can() in conditions, and that every plan gives the same rows.
 BEGIN;
 SET LOCAL client_min_messages = warning;
+SET LOCAL jit = off;
 SELECT orgusers.install_plans_and_groups();
 SELECT orgusers.register_permission('docs.read', 'Read.'), orgusers.register_permission('docs.write', 'Write.');
 INSERT INTO orgusers.role_template_permissions VALUES

@@ -9,15 +9,23 @@
 
 REVOKE ALL ON ALL TABLES IN SCHEMA orgusers FROM PUBLIC;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA orgusers FROM PUBLIC;
+DO $$
+DECLARE
+    proxy regtype;
+BEGIN
+    FOR proxy IN SELECT t.oid FROM pg_type t WHERE t.typnamespace = 'orgusers'::regnamespace AND t.typname ~ '^rights_(user|org|shared)' LOOP
+        EXECUTE format('REVOKE ALL ON TYPE %s FROM PUBLIC', proxy);
+    END LOOP;
+END $$;
 
 CREATE FUNCTION orgusers.audience_functions(audience text) RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE audience
         WHEN 'application' THEN ARRAY[
             'version',
-            -- the operators of our types
-            'email_eq', 'email_ne', 'email_lt', 'email_le', 'email_gt', 'email_ge', 'email_cmp', 'email_hash', 'email_hash_extended',
-            'invitation_token_eq', 'invitation_token_ne',
+            -- the casts and operators of our types
+            'email_in', 'email_out', 'email_eq', 'email_ne', 'email_lt', 'email_le', 'email_gt', 'email_ge', 'email_cmp', 'email_hash', 'email_hash_extended',
+            'invitation_token_in', 'invitation_token_out', 'invitation_token_eq', 'invitation_token_ne',
             -- who acts
             'sign_in', 'sign_out', 'current_user_id', 'my_profile', 'update_profile',
             -- what the actor may
@@ -36,7 +44,8 @@ CREATE FUNCTION orgusers.audience_functions(audience text) RETURNS text[]
         WHEN 'server' THEN ARRAY[
             'act_as', 'create_organization', 'register_user', 'set_email_verified', 'change_email', 'set_plan', 'billing_addresses']
         WHEN 'mailer' THEN ARRAY['claim_mail', 'mail_sent', 'mail_failed', 'release_mail', 'mail_status']
-        WHEN 'developer' THEN ARRAY['protect_table', 'unprotect_table', 'current_user_id', 'can', 'orgs_with', 'orgs_reached', 'is_member']
+        WHEN 'developer' THEN ARRAY['protect_table', 'unprotect_table', 'current_user_id', 'can', 'orgs_with', 'orgs_reached', 'is_member',
+            'email_in', 'email_out', 'email_eq', 'email_ne', 'email_lt', 'email_le', 'email_gt', 'email_ge', 'email_cmp', 'email_hash', 'email_hash_extended']
     END;
 COMMENT ON FUNCTION orgusers.audience_functions(text) IS 'Names of the functions that an audience (application, server: beyond application''s, mailer, developer) may call; NULL for any other word. Internal';
 
@@ -59,7 +68,7 @@ BEGIN
         EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s', callable, role);
     END LOOP;
     IF audience = 'application' THEN
-        EXECUTE format('GRANT SELECT ON orgusers.users, orgusers.organizations, orgusers.memberships, orgusers.roles,'
+        EXECUTE format('GRANT SELECT ON orgusers.users, orgusers.current_organizations, orgusers.organizations, orgusers.memberships, orgusers.roles,'
             ' orgusers.membership_roles, orgusers.membership_permissions, orgusers.spaces, orgusers.space_members, orgusers.space_groups, orgusers.groups, orgusers.group_members, orgusers.group_roles, orgusers.subscriptions,'
             ' orgusers.invitations, orgusers.invitation_roles, orgusers.invitation_groups,'
             ' orgusers.policies, orgusers.plans, orgusers.permissions, orgusers.role_templates,'
@@ -67,7 +76,9 @@ BEGIN
     ELSIF audience = 'developer' THEN
         EXECUTE format('GRANT SELECT ON orgusers.protected_tables, orgusers.permissions TO %s', role);
         -- foreign keys to organizations, spaces and users
-        EXECUTE format('GRANT REFERENCES ON orgusers.organizations, orgusers.spaces, orgusers.memberships, orgusers.users TO %s', role);
+        EXECUTE format('GRANT REFERENCES (id) ON orgusers.organizations, orgusers.users TO %s', role);
+        EXECUTE format('GRANT REFERENCES (org_id, id) ON orgusers.spaces TO %s', role);
+        EXECUTE format('GRANT REFERENCES (org_id, user_id) ON orgusers.memberships TO %s', role);
     END IF;
 END $$;
 COMMENT ON FUNCTION orgusers.grant_to(regrole, text) IS 'Grants a role what its audience needs: application (any role through which users act), server (trusted to say who acts, with act_as), mailer, or developer (owns tables of the application and protects them). Call it again after an upgrade. For the database''s owner; OU009 for NULL or another audience';
@@ -129,6 +140,10 @@ ALTER TABLE orgusers.users ENABLE ROW LEVEL SECURITY;
 CREATE POLICY seen ON orgusers.users FOR SELECT
     USING (id = orgusers.current_user_id() OR EXISTS (SELECT FROM orgusers.memberships m WHERE m.user_id = users.id));
 COMMENT ON POLICY seen ON orgusers.users IS 'The actor, and the users of organizations whose users the actor may see';
+
+ALTER TABLE orgusers.current_organizations ENABLE ROW LEVEL SECURITY;
+CREATE POLICY seen ON orgusers.current_organizations FOR SELECT USING (user_id = orgusers.current_user_id());
+COMMENT ON POLICY seen ON orgusers.current_organizations IS 'The actor''s own';
 
 ALTER TABLE orgusers.subscriptions ENABLE ROW LEVEL SECURITY;
 CREATE POLICY seen ON orgusers.subscriptions FOR SELECT USING (orgusers.can(org_id, 'billing.view'));

@@ -36,15 +36,8 @@ END;
 COMMENT ON FUNCTION orgusers.spaces_with(text) IS 'Spaces in which the actor has the permission: all of an organization where it holds everywhere, and assigned ones, in order of their ids; an empty array for an anonymous session';
 
 CREATE FUNCTION orgusers.has_role(org_id uuid, role text) RETURNS boolean
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    SELECT EXISTS (SELECT FROM orgusers.memberships m
-                   JOIN orgusers.held_roles h USING (org_id, user_id)
-                   JOIN orgusers.roles r ON r.org_id = h.org_id AND r.id = h.role_id
-                   WHERE m.user_id = orgusers.current_user_id() AND m.org_id = has_role.org_id
-                     AND m.status = 'active' AND r.name = has_role.role);
-END;
-COMMENT ON FUNCTION orgusers.has_role(uuid, text) IS 'Whether the actor holds the role of that name in the organization, directly or by a group. Prefer can(): it asks what a role is for';
+    LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'orgusers_has_role';
+COMMENT ON FUNCTION orgusers.has_role(uuid, text) IS 'Whether the actor holds the role of that name in the organization, directly or by a group, now. Looked up at each call. Prefer can(): it asks what a role is for, and is cached';
 
 CREATE FUNCTION orgusers.is_member(org_id uuid) RETURNS boolean
     LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'orgusers_is_member';

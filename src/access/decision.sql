@@ -31,6 +31,14 @@ CREATE VIEW orgusers.actor_roles AS
     WHERE m.status = 'active';
 COMMENT ON VIEW orgusers.actor_roles IS 'What the rights of active users come from, a row each: the policy (template is empty), a role''s template, or a permission of their own. What the cache of rights loads. Internal';
 
+CREATE VIEW orgusers.actor_role_names AS
+    SELECT m.user_id, m.org_id, r.name
+    FROM orgusers.memberships m
+    JOIN orgusers.held_roles h USING (org_id, user_id)
+    JOIN orgusers.roles r ON r.org_id = h.org_id AND r.id = h.role_id
+    WHERE m.status = 'active';
+COMMENT ON VIEW orgusers.actor_role_names IS 'Roles of active users by name. Internal';
+
 CREATE VIEW orgusers.source_permissions AS
     SELECT p.policy, p.template, p.permission, t.all_spaces OR k.scope = 'organization' AS everywhere
     FROM orgusers.role_template_permissions p

@@ -8,7 +8,7 @@ DECLARE
     status text;
 BEGIN
     -- Users may ask about themselves, and who sees an organization's users about these; the owner about all.
-    IF NOT (orgusers.current_user_id() IS NULL AND pg_has_role(session_user, current_user, 'USAGE')) THEN
+    IF NOT (orgusers.current_user_id() IS NULL AND pg_has_role(coalesce(nullif(current_setting('role'), 'none')::name, session_user), current_user, 'USAGE')) THEN
         PERFORM orgusers.require_user();
         IF explain_access.user_id IS DISTINCT FROM orgusers.current_user_id() THEN
             PERFORM orgusers.require(explain_access.org_id, 'users.view');

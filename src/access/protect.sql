@@ -21,6 +21,7 @@ DECLARE
     wanted    record;
     found_one record;
     condition text;
+    owned     text;
     grantees  text := 'PUBLIC';
 BEGIN
     SELECT * INTO target FROM pg_class c WHERE c.oid = relation;
@@ -45,6 +46,10 @@ BEGIN
             HINT = 'A command without a permission is closed to everybody. Name at least one.';
     END IF;
     IF roles IS NOT NULL THEN
+        IF cardinality(roles) = 0 OR NOT (SELECT bool_and(EXISTS (SELECT FROM pg_roles r WHERE r.oid = o)) FROM unnest(roles) o) THEN
+            RAISE EXCEPTION USING ERRCODE = 'OU009', MESSAGE = 'roles names no role, or one that does not exist',
+                HINT = 'Leave it out, and the policies are for all roles.';
+        END IF;
         SELECT r.rolname INTO found_one FROM pg_roles r WHERE r.oid = ANY (roles) AND (r.rolsuper OR r.rolbypassrls) LIMIT 1;
         IF FOUND THEN
             RAISE EXCEPTION USING ERRCODE = 'OU009', MESSAGE = format('role %I bypasses row level security', found_one.rolname),
@@ -61,11 +66,20 @@ BEGIN
                   AS c (name, command, permission) WHERE c.permission IS NOT NULL LOOP
         condition := CASE WHEN space_column IS NULL THEN format('orgusers.can(%I, %L)', org_column, wanted.permission)
                           ELSE format('orgusers.can(%I, %I, %L)', org_column, space_column, wanted.permission) END;
-        IF owner_column IS NOT NULL AND wanted.name <> 'insert' THEN
-            condition := format('%s OR %I = orgusers.current_user_id() AND orgusers.is_member(%I)', condition, owner_column, org_column);
+        owned := condition;
+        IF owner_column IS NOT NULL THEN
+            owned := format('%s OR %I = orgusers.current_user_id() AND orgusers.is_member(%I)', condition, owner_column, org_column);
         END IF;
-        EXECUTE format('CREATE POLICY %I ON %s FOR %s TO %s %s (%s)', 'orgusers_' || wanted.name, relation, wanted.command, grantees,
-                       CASE wanted.name WHEN 'insert' THEN 'WITH CHECK' ELSE 'USING' END, condition);
+        EXECUTE format('CREATE POLICY %I ON %s FOR %s TO %s', 'orgusers_' || wanted.name, relation, wanted.command, grantees)
+            || CASE wanted.name
+                WHEN 'insert' THEN format(' WITH CHECK (%s)', condition)
+                -- What becomes of a row must be the actor's to update, or for its owner to insert: or an owner
+                -- could take it to an organization where only reading is allowed.
+                WHEN 'update' THEN format(' USING (%s) WITH CHECK (%s)', owned,
+                    condition || CASE WHEN owner_column IS NOT NULL AND insert IS NOT NULL THEN format(' OR %I = orgusers.current_user_id() AND %s', owner_column,
+                        CASE WHEN space_column IS NULL THEN format('orgusers.can(%I, %L)', org_column, insert)
+                             ELSE format('orgusers.can(%I, %I, %L)', org_column, space_column, insert) END) ELSE '' END)
+                ELSE format(' USING (%s)', owned) END;
     END LOOP;
     EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', relation);
     EXECUTE format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', relation);
@@ -88,6 +102,11 @@ BEGIN
         RAISE WARNING USING MESSAGE = format('policy %I on table %s lets rows through besides', found_one.polname, relation),
             HINT = 'Permissive policies add up. Drop it, or make it restrictive.';
     END LOOP;
+    FOR found_one IN SELECT i.inhrelid::regclass AS name FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+                     WHERE i.inhparent = relation AND NOT c.relrowsecurity AND c.relacl IS NOT NULL LOOP
+        RAISE WARNING USING MESSAGE = format('table %s is a part of table %s, and can be read by itself', found_one.name, relation),
+            HINT = 'Protect it too, or revoke what is granted on it.';
+    END LOOP;
     IF target.relispartition THEN
         RAISE WARNING USING MESSAGE = format('table %s is a partition', relation),
             HINT = 'Who queries the parent is under the parent''s policies: protect that.';
@@ -97,7 +116,7 @@ BEGIN
             HINT = 'ALTER ROLE ... NOBYPASSRLS.';
     END LOOP;
 END $$;
-COMMENT ON FUNCTION orgusers.protect_table(regclass, name, name, name, text, text, text, text, regrole[]) IS 'Protects a table of the application: enables and forces row level security, with a policy for each command whose permission is named. A row can be read, inserted, updated or deleted by who has that permission in the row''s organization (org_column), or in the row''s space (space_column, if there is one) of that organization; read, updated and deleted also by the user in owner_column, while an active user of the organization. A command without a permission is closed. The policies are for these roles (NULL: all). Warns of a missing index, of views that are not security_invoker, of other permissive policies and of roles that bypass. For the table''s owner, who needs EXECUTE on it. OU009 not such a table or column, no permission named, or a role that bypasses row level security; OU105 no such permission; OU107 protected already';
+COMMENT ON FUNCTION orgusers.protect_table(regclass, name, name, name, text, text, text, text, regrole[]) IS 'Protects a table of the application: enables and forces row level security, with a policy for each command whose permission is named. A row can be read, inserted, updated or deleted by who has that permission in the row''s organization (org_column), or in the row''s space (space_column, if there is one) of that organization; read, updated and deleted also by the user in owner_column, while an active user of the organization; what the owner makes of it must be a row that the owner could insert. A command without a permission is closed. The policies are for these roles (NULL: all). Warns of a missing index, of views that are not security_invoker, of other permissive policies and of roles that bypass. For the table''s owner, who needs EXECUTE on it. OU009 not such a table or column, no permission named, or a role that bypasses row level security; OU105 no such permission; OU107 protected already';
 
 CREATE FUNCTION orgusers.unprotect_table(relation regclass) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

@@ -36,6 +36,8 @@
 #include "utils/syscache.h"
 #include "utils/uuid.h"
 
+#include "identity/identity.h"
+
 typedef struct Numbering
 {
 	MemoryContext context;		/* holds all of it */
@@ -116,7 +118,10 @@ typedef struct RightsEntry
 	OrgusersRights *rights;
 } RightsEntry;
 
-int			orgusers_cache_size;	/* kB */
+static int	cache_size;			/* orgusers.cache_size, in kB */
+
+/* Loads of rights while what is shared keeps changing. */
+#define MAX_ROUNDS 4
 
 static MemoryContext cache_context = NULL;
 static HTAB *cache = NULL;
@@ -129,6 +134,7 @@ static int64 hits = 0;
 static int64 misses = 0;
 static int64 invalidated = 0;
 
+PG_FUNCTION_INFO_V1(orgusers_has_role);
 PG_FUNCTION_INFO_V1(orgusers_cache_stats);
 
 /*
@@ -185,7 +191,7 @@ remember(OrgusersRights *rights)
 	dlist_push_head(&lru, &rights->lru);
 	cache_bytes += rights->bytes;
 
-	while (cache_bytes > (Size) orgusers_cache_size * 1024)
+	while (cache_bytes > (Size) cache_size * 1024)
 		forget(dlist_tail_element(OrgusersRights, lru, &lru));
 }
 
@@ -378,22 +384,20 @@ load_numbering(void)
 static void
 refresh_numbering(void)
 {
-	while (numbering == NULL ||
-		   orgusers_shared_changed() > numbering->loaded_at)
-	{
-		Numbering  *fresh = load_numbering();
-		Numbering  *old = numbering;
+	Numbering  *fresh;
+	Numbering  *old = numbering;
 
-		MemoryContextSetParent(fresh->context, cache_context);
-		numbering = fresh;
-		if (old != NULL)
-		{
-			old->users++;		/* outlive the loop */
-			while (!dlist_is_empty(&lru))
-				forget(dlist_tail_element(OrgusersRights, lru, &lru));
-			unuse_numbering(old);
-		}
-		orgusers_invalidation_begin();
+	if (old != NULL && orgusers_shared_changed() <= old->loaded_at)
+		return;
+	fresh = load_numbering();
+	MemoryContextSetParent(fresh->context, cache_context);
+	numbering = fresh;
+	if (old != NULL)
+	{
+		old->users++;			/* outlive the loop */
+		while (!dlist_is_empty(&lru))
+			forget(dlist_tail_element(OrgusersRights, lru, &lru));
+		unuse_numbering(old);
 	}
 }
 
@@ -678,19 +682,21 @@ orgusers_rights_pin(const pg_uuid_t *user_id)
 	}
 
 	/*
-	 * Rights and numbering come from two snapshots, so they may be joined only
-	 * when nothing shared changed in between.  Any other change that came
-	 * while rights were loaded is for the next statement, which will find
-	 * them outdated: waiting for quiet could take forever.
+	 * Rights and numbering come from two snapshots, so they are joined when
+	 * nothing shared changed in between.  Any other change that came while
+	 * rights were loaded is for the next statement, which will find them
+	 * outdated.  So is one to what is shared, after a few rounds: waiting for
+	 * quiet could take forever.
 	 */
 	misses++;
 	if (entry != NULL)
 		invalidated++;
-	for (;;)
+	for (int round = 1;; round++)
 	{
 		refresh_numbering();
 		rights = load_rights(user_id);
-		if (orgusers_shared_changed() <= rights->numbering->loaded_at)
+		if (orgusers_shared_changed() <= rights->numbering->loaded_at ||
+			round == MAX_ROUNDS)
 			break;
 		free_rights(rights);
 		CHECK_FOR_INTERRUPTS();
@@ -889,6 +895,41 @@ orgusers_rights_cover(const OrgusersRights *now, const OrgusersRights *before,
 }
 
 /*
+ * orgusers_has_role
+ *		has_role(org_id uuid, role text): whether the actor holds a role of that
+ *		name there, by a look-up of what is so now; false for NULLs.
+ */
+Datum
+orgusers_has_role(PG_FUNCTION_ARGS)
+{
+	static SPIPlanPtr plan = NULL;
+	pg_uuid_t	actor;
+	char	   *role;
+	bool		holds = false;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || !orgusers_current_user(&actor))
+		PG_RETURN_BOOL(false);
+	role = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	SPI_connect();
+	fetch(&plan,
+		  "SELECT org_id, name FROM orgusers.actor_role_names"
+		  " WHERE user_id OPERATOR(pg_catalog.=) $1",
+		  &actor);
+	for (uint64 i = 0; i < SPI_processed && !holds; i++)
+	{
+		bool		isnull;
+		Datum		org_id = SPI_getbinval(SPI_tuptable->vals[i],
+										   SPI_tuptable->tupdesc, 1, &isnull);
+
+		holds = memcmp(DatumGetUUIDP(org_id), PG_GETARG_UUID_P(0),
+					   UUID_LEN) == 0 &&
+			strcmp(column_text(i, 2), role) == 0;
+	}
+	SPI_finish();
+	PG_RETURN_BOOL(holds);
+}
+
+/*
  * orgusers_cache_stats
  *		cache_stats(): users whose rights are cached in this session, how often
  *		rights were asked for and were there (hits), were not (misses), or were
@@ -922,7 +963,7 @@ orgusers_rights_init(void)
 	DefineCustomIntVariable("orgusers.cache_size",
 							"Most memory for cached rights in each session.",
 							"The rights that were used least recently go first. Nothing is lost: they are looked up again.",
-							&orgusers_cache_size,
+							&cache_size,
 							4096, 64, MAX_KILOBYTES,
 							PGC_SUSET, GUC_UNIT_KB,
 							NULL, NULL, NULL);

@@ -24,17 +24,34 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION orgusers.roles_by_groups(uuid, uuid[]) IS 'Ids of the roles that these groups carry. Internal';
 
-CREATE FUNCTION orgusers.refuse_own_group(org_id uuid, group_id uuid) RETURNS void
+CREATE FUNCTION orgusers.require_groups(org_id uuid, user_id uuid, group_ids uuid[]) RETURNS void
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    carried   uuid[] := orgusers.roles_by_groups(require_groups.org_id, require_groups.group_ids);
+    in_spaces boolean := EXISTS (SELECT FROM orgusers.space_groups sg
+                                 WHERE sg.org_id = require_groups.org_id AND sg.group_id = ANY (require_groups.group_ids));
 BEGIN
-    IF EXISTS (SELECT FROM orgusers.group_members gm
-               WHERE gm.org_id = refuse_own_group.org_id AND gm.group_id = refuse_own_group.group_id
-                 AND gm.user_id = orgusers.current_user_id()) THEN
-        PERFORM orgusers.refuse_self(refuse_own_group.org_id, orgusers.current_user_id(),
-            (orgusers.policy_of(refuse_own_group.org_id)).own_role_change, 'change the roles of');
+    PERFORM orgusers.require_grantable(require_groups.org_id, carried);
+    IF in_spaces THEN
+        PERFORM orgusers.require(require_groups.org_id, 'spaces.assign');
+    END IF;
+    IF carried <> '{}' OR in_spaces THEN
+        PERFORM orgusers.refuse_self(require_groups.org_id, require_groups.user_id,
+            (orgusers.policy_of(require_groups.org_id)).own_role_change, 'change the roles of');
     END IF;
 END $$;
-COMMENT ON FUNCTION orgusers.refuse_own_group(uuid, uuid) IS 'Raises OU109 when the actor is in the group and the policy forbids changing one''s own roles. Internal';
+COMMENT ON FUNCTION orgusers.require_groups(uuid, uuid, uuid[]) IS 'Returns when the actor may put the user (NULL: nobody yet) into these groups and take the user out, as what they carry says: every role must be the actor''s to give (OU108), spaces need spaces.assign (OU002), and the policy may forbid it for oneself (OU109). Internal';
+
+CREATE FUNCTION orgusers.require_group_change(org_id uuid, group_id uuid) RETURNS void
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM orgusers.require_groups(require_group_change.org_id,
+        (SELECT gm.user_id FROM orgusers.group_members gm
+         WHERE gm.org_id = require_group_change.org_id AND gm.group_id = require_group_change.group_id
+           AND gm.user_id = orgusers.current_user_id()),
+        ARRAY[require_group_change.group_id]);
+END $$;
+COMMENT ON FUNCTION orgusers.require_group_change(uuid, uuid) IS 'As require_groups() for all users of a group, the actor perhaps among them. Internal';
 
 CREATE FUNCTION orgusers.create_group(org_id uuid, name text, roles text[] DEFAULT '{}') RETURNS uuid
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -56,30 +73,27 @@ COMMENT ON FUNCTION orgusers.create_group(uuid, text, text[]) IS 'Makes a group 
 CREATE FUNCTION orgusers.rename_group(org_id uuid, name text, new_name text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    renamed uuid[];
+    renamed uuid;
 BEGIN
-    PERFORM orgusers.require(rename_group.org_id, 'groups.manage');
-    renamed := orgusers.group_ids(rename_group.org_id, ARRAY[rename_group.name]);
+    PERFORM orgusers.authorize_change(rename_group.org_id, 'groups.manage');
+    renamed := (orgusers.group_ids(rename_group.org_id, ARRAY[rename_group.name]))[1];
+    -- Others give roles by the name of a group.
+    PERFORM orgusers.require_group_change(rename_group.org_id, renamed);
     UPDATE orgusers.groups g SET name = orgusers.checked_name('this name of a group', new_name)
-        WHERE g.org_id = rename_group.org_id AND g.id = ANY (renamed);
+        WHERE g.org_id = rename_group.org_id AND g.id = renamed;
 EXCEPTION WHEN unique_violation THEN
     RAISE EXCEPTION USING ERRCODE = 'OU107', MESSAGE = 'the organization has a group of this name';
 END $$;
-COMMENT ON FUNCTION orgusers.rename_group(uuid, text, text) IS 'Changes a group''s name. Needs groups.manage. OU104 no such group, OU106 bad name, OU107 name in use, and what require() raises';
+COMMENT ON FUNCTION orgusers.rename_group(uuid, text, text) IS 'Changes a group''s name. Needs groups.manage, and what the group carries must be the actor''s to give. OU104 no such group, OU106 bad name, OU107 name in use, OU108 role not the actor''s to give, OU109 a group of one''s own, and what require() raises';
 
 CREATE FUNCTION orgusers.delete_group(org_id uuid, name text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     deleted uuid;
-    carried uuid[];
 BEGIN
     PERFORM orgusers.authorize_change(delete_group.org_id, 'groups.manage');
     deleted := (orgusers.group_ids(delete_group.org_id, ARRAY[delete_group.name]))[1];
-    carried := orgusers.roles_by_groups(delete_group.org_id, ARRAY[deleted]);
-    PERFORM orgusers.require_grantable(delete_group.org_id, carried);
-    IF carried <> '{}' THEN
-        PERFORM orgusers.refuse_own_group(delete_group.org_id, deleted);
-    END IF;
+    PERFORM orgusers.require_group_change(delete_group.org_id, deleted);
     DELETE FROM orgusers.groups g WHERE g.org_id = delete_group.org_id AND g.id = deleted;
 END $$;
 COMMENT ON FUNCTION orgusers.delete_group(uuid, text) IS 'Deletes a group; its users lose the roles it carries, and open invitations no longer lead into it. Needs groups.manage. OU104 no such group, OU108 role not the actor''s to take, OU109 a group of one''s own, and what require() raises';
@@ -97,7 +111,11 @@ BEGIN
     held := orgusers.roles_by_groups(set_group_roles.org_id, ARRAY[changed]);
     PERFORM orgusers.require_grantable(set_group_roles.org_id,
         ARRAY((SELECT unnest(wanted) EXCEPT SELECT unnest(held)) UNION (SELECT unnest(held) EXCEPT SELECT unnest(wanted))));
-    PERFORM orgusers.refuse_own_group(set_group_roles.org_id, changed);
+    IF EXISTS (SELECT FROM orgusers.group_members gm WHERE gm.org_id = set_group_roles.org_id AND gm.group_id = changed
+                 AND gm.user_id = orgusers.current_user_id()) THEN
+        PERFORM orgusers.refuse_self(set_group_roles.org_id, orgusers.current_user_id(),
+            (orgusers.policy_of(set_group_roles.org_id)).own_role_change, 'change the roles of');
+    END IF;
     DELETE FROM orgusers.group_roles gr
         WHERE gr.org_id = set_group_roles.org_id AND gr.group_id = changed AND gr.role_id <> ALL (wanted);
     INSERT INTO orgusers.group_roles (org_id, group_id, role_id)
@@ -108,22 +126,16 @@ COMMENT ON FUNCTION orgusers.set_group_roles(uuid, text, text[]) IS 'Makes a gro
 CREATE FUNCTION orgusers.set_user_groups(org_id uuid, user_id uuid, groups text[]) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    wanted  uuid[];
-    held    uuid[];
-    changed uuid[];
+    wanted uuid[];
+    held   uuid[];
 BEGIN
     PERFORM orgusers.authorize_change(set_user_groups.org_id, 'groups.manage');
     PERFORM orgusers.member(set_user_groups.org_id, set_user_groups.user_id);
     wanted := orgusers.group_ids(set_user_groups.org_id, set_user_groups.groups);
     held := ARRAY(SELECT gm.group_id FROM orgusers.group_members gm
                   WHERE gm.org_id = set_user_groups.org_id AND gm.user_id = set_user_groups.user_id);
-    changed := orgusers.roles_by_groups(set_user_groups.org_id,
+    PERFORM orgusers.require_groups(set_user_groups.org_id, set_user_groups.user_id,
         ARRAY((SELECT unnest(wanted) EXCEPT SELECT unnest(held)) UNION (SELECT unnest(held) EXCEPT SELECT unnest(wanted))));
-    PERFORM orgusers.require_grantable(set_user_groups.org_id, changed);
-    IF changed <> '{}' THEN
-        PERFORM orgusers.refuse_self(set_user_groups.org_id, set_user_groups.user_id,
-            (orgusers.policy_of(set_user_groups.org_id)).own_role_change, 'change the roles of');
-    END IF;
     DELETE FROM orgusers.group_members gm
         WHERE gm.org_id = set_user_groups.org_id AND gm.user_id = set_user_groups.user_id AND gm.group_id <> ALL (wanted);
     INSERT INTO orgusers.group_members (org_id, group_id, user_id)

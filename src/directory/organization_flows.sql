@@ -34,8 +34,9 @@ CREATE FUNCTION orgusers.current_organization_id() RETURNS uuid
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT m.org_id FROM orgusers.memberships m
+    LEFT JOIN orgusers.current_organizations c USING (user_id, org_id)
     WHERE m.user_id = orgusers.current_user_id() AND m.status = 'active'
-    ORDER BY m.chosen_at DESC NULLS LAST, m.joined_at, m.org_id LIMIT 1;
+    ORDER BY c.user_id IS NULL, m.joined_at, m.org_id LIMIT 1;
 END;
 COMMENT ON FUNCTION orgusers.current_organization_id() IS 'Of the organizations in which the actor is an active user, the one chosen last with switch_organization(), else the one joined first; NULL for none';
 
@@ -47,8 +48,8 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'OU101', MESSAGE = 'no such organization among yours',
             HINT = 'my_organizations() lists them.';
     END IF;
-    UPDATE orgusers.memberships m SET chosen_at = clock_timestamp()
-        WHERE m.org_id = switch_organization.org_id AND m.user_id = orgusers.current_user_id();
+    INSERT INTO orgusers.current_organizations (user_id, org_id) VALUES (orgusers.current_user_id(), switch_organization.org_id)
+        ON CONFLICT ON CONSTRAINT current_organizations_pkey DO UPDATE SET org_id = excluded.org_id;
 END $$;
 COMMENT ON FUNCTION orgusers.switch_organization(uuid) IS 'Makes one of the actor''s organizations the current one, remembered for later sessions. OU001 nobody is signed in, OU101 the actor is not an active user of it';
 
@@ -122,11 +123,12 @@ CREATE FUNCTION orgusers.my_organizations()
     RETURNS TABLE (org_id uuid, name text, policy text, status text, roles text[], is_current boolean)
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
+    WITH chosen AS MATERIALIZED (SELECT orgusers.current_organization_id() AS org_id)
     SELECT o.id, o.name, o.policy, m.status,
            ARRAY(SELECT DISTINCT r.name FROM orgusers.held_roles h JOIN orgusers.roles r ON r.org_id = h.org_id AND r.id = h.role_id
                  WHERE h.org_id = m.org_id AND h.user_id = m.user_id ORDER BY r.name),
-           o.id IS NOT DISTINCT FROM orgusers.current_organization_id()
-    FROM orgusers.memberships m JOIN orgusers.organizations o ON o.id = m.org_id
+           o.id IS NOT DISTINCT FROM chosen.org_id
+    FROM orgusers.memberships m JOIN orgusers.organizations o ON o.id = m.org_id CROSS JOIN chosen
     WHERE m.user_id = orgusers.current_user_id()
     ORDER BY o.name, o.id;
 END;

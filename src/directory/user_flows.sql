@@ -68,14 +68,22 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION orgusers.refuse_self(uuid, uuid, boolean, text) IS 'Raises OU109 when the user is the actor and the policy''s switch (allowed) is off; the hint names the inviter. Internal';
 
--- Roles that a user holds, directly and by groups: who may not take them all may not remove the user.
-CREATE FUNCTION orgusers.roles_of(org_id uuid, user_id uuid) RETURNS uuid[]
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    SELECT coalesce(array_agg(DISTINCT h.role_id), '{}') FROM orgusers.held_roles h
-    WHERE h.org_id = roles_of.org_id AND h.user_id = roles_of.user_id;
-END;
-COMMENT ON FUNCTION orgusers.roles_of(uuid, uuid) IS 'Ids of the roles that the user holds, directly and by groups. Internal';
+CREATE FUNCTION orgusers.require_over(org_id uuid, user_id uuid) RETURNS void
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    lacking text;
+BEGIN
+    PERFORM orgusers.require_grantable(require_over.org_id,
+        ARRAY(SELECT h.role_id FROM orgusers.held_roles h WHERE h.org_id = require_over.org_id AND h.user_id = require_over.user_id));
+    SELECT p.permission INTO lacking FROM orgusers.membership_permissions p
+        WHERE p.org_id = require_over.org_id AND p.user_id = require_over.user_id
+          AND NOT orgusers.can(p.org_id, p.permission) ORDER BY p.permission LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'OU108', MESSAGE = format('this user has the permission %s, which you have not', quote_ident(lacking)),
+            HINT = 'Ask a user of the organization who has it.';
+    END IF;
+END $$;
+COMMENT ON FUNCTION orgusers.require_over(uuid, uuid) IS 'Returns when all that the user has in the organization (roles, directly and by groups, and single permissions) is the actor''s to give and take, else OU108. Internal';
 
 CREATE FUNCTION orgusers.set_user_roles(org_id uuid, user_id uuid, roles text[]) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -120,7 +128,7 @@ BEGIN
     PERFORM orgusers.member(remove_user.org_id, remove_user.user_id);
     PERFORM orgusers.refuse_self(remove_user.org_id, remove_user.user_id,
         (orgusers.policy_of(remove_user.org_id)).self_removal, 'remove');
-    PERFORM orgusers.require_grantable(remove_user.org_id, orgusers.roles_of(remove_user.org_id, remove_user.user_id));
+    PERFORM orgusers.require_over(remove_user.org_id, remove_user.user_id);
     PERFORM orgusers.refuse_billing_admin(remove_user.org_id, remove_user.user_id);
     DELETE FROM orgusers.memberships m WHERE m.org_id = remove_user.org_id AND m.user_id = remove_user.user_id;
     PERFORM orgusers.check_now();
@@ -130,7 +138,7 @@ BEGIN
             orgusers.mail_people(removed.id));
     END IF;
 END $$;
-COMMENT ON FUNCTION orgusers.remove_user(uuid, uuid) IS 'Removes a user from the organization with roles and groups there, at once; the user gets mail, unless it is the actor. Needs users.remove, and the user''s roles must be ones that the actor''s roles may take. OU102 no such user there, OU108 role not the actor''s to take, OU109 oneself, OU302 the billing admin, OU303 too few holders of a role, OU404 no mail template, and what require() raises';
+COMMENT ON FUNCTION orgusers.remove_user(uuid, uuid) IS 'Removes a user from the organization with roles and groups there, at once; the user gets mail, unless it is the actor. Needs users.remove, and the user''s roles and single permissions must be the actor''s to take. OU102 no such user there, OU108 role not the actor''s to take, OU109 oneself, OU302 the billing admin, OU303 too few holders of a role, OU404 no mail template, and what require() raises';
 
 CREATE FUNCTION orgusers.deactivate_user(org_id uuid, user_id uuid) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -141,7 +149,7 @@ BEGIN
     END IF;
     PERFORM orgusers.refuse_self(deactivate_user.org_id, deactivate_user.user_id,
         (orgusers.policy_of(deactivate_user.org_id)).self_removal, 'deactivate');
-    PERFORM orgusers.require_grantable(deactivate_user.org_id, orgusers.roles_of(deactivate_user.org_id, deactivate_user.user_id));
+    PERFORM orgusers.require_over(deactivate_user.org_id, deactivate_user.user_id);
     PERFORM orgusers.refuse_billing_admin(deactivate_user.org_id, deactivate_user.user_id);
     UPDATE orgusers.memberships m SET status = 'deactivated', deactivated_at = now()
         WHERE m.org_id = deactivate_user.org_id AND m.user_id = deactivate_user.user_id;
@@ -154,7 +162,7 @@ CREATE FUNCTION orgusers.reactivate_user(org_id uuid, user_id uuid) RETURNS void
 BEGIN
     PERFORM orgusers.authorize_change(reactivate_user.org_id, 'users.deactivate');
     PERFORM orgusers.member(reactivate_user.org_id, reactivate_user.user_id);
-    PERFORM orgusers.require_grantable(reactivate_user.org_id, orgusers.roles_of(reactivate_user.org_id, reactivate_user.user_id));
+    PERFORM orgusers.require_over(reactivate_user.org_id, reactivate_user.user_id);
     UPDATE orgusers.memberships m SET status = 'active', deactivated_at = NULL
         WHERE m.org_id = reactivate_user.org_id AND m.user_id = reactivate_user.user_id AND m.status = 'deactivated';
     PERFORM orgusers.check_now();

@@ -32,21 +32,6 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION orgusers.preview_invitation(orgusers.invitation_token) IS 'What the invitation says that a token opens: organization, address, inviter, roles, status (pending, expired, accepted, declined, canceled) and expiry. Changes nothing, so that mail scanners that follow links burn nothing. Whoever has the token may call it, also anonymously. OU203 the token opens nothing';
 
-CREATE FUNCTION orgusers.take_invitation(token orgusers.invitation_token)
-    RETURNS TABLE (org_id uuid, invitation_id uuid, by_mail boolean)
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    opened record;
-BEGIN
-    PERFORM orgusers.require_user();
-    SELECT * INTO opened FROM orgusers.invitation_by_token(token);
-    PERFORM orgusers.lock_organization(opened.org_id);
-    PERFORM FROM orgusers.invitations i WHERE i.org_id = opened.org_id AND i.id = opened.invitation_id FOR UPDATE;
-    -- Looked up again: what was waited for can have ended the token.
-    RETURN QUERY SELECT t.org_id, t.invitation_id, t.by_mail FROM orgusers.invitation_by_token(token) t;
-END $$;
-COMMENT ON FUNCTION orgusers.take_invitation(orgusers.invitation_token) IS 'As invitation_by_token(), with the organization and the invitation locked until the end of the transaction. OU001, OU203. Internal';
-
 CREATE FUNCTION orgusers.require_invited(invitation orgusers.invitations, by_mail boolean) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -76,19 +61,46 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION orgusers.require_open(orgusers.invitations) IS 'Raises OU205 for an invitation that is not pending, OU204 for one that has expired by the clock. Internal';
 
-CREATE FUNCTION orgusers.accept(org_id uuid, id uuid, by_mail boolean) RETURNS uuid
+CREATE FUNCTION orgusers.answerable(org_id uuid, id uuid, by_mail boolean, answer text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    invitation orgusers.invitations;
+BEGIN
+    SELECT * INTO invitation FROM orgusers.invitations i WHERE i.org_id = answerable.org_id AND i.id = answerable.id;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'OU203', MESSAGE = 'this token opens no invitation',
+            HINT = 'Use the link of the latest mail, or ask for the invitation to be sent again.';
+    END IF;
+    PERFORM orgusers.require_invited(invitation, by_mail);
+    IF invitation.status = answer AND invitation.answered_by = orgusers.current_user_id()
+       AND (answer = 'declined' OR orgusers.is_member(invitation.org_id)) THEN
+        RETURN false;
+    END IF;
+    PERFORM orgusers.require_open(invitation);
+    RETURN true;
+END $$;
+COMMENT ON FUNCTION orgusers.answerable(uuid, uuid, boolean, text) IS 'Whether the actor can give the invitation this answer (accepted, declined): false when it has been given before by the actor, else an error. Asked before locks are taken, so that nobody holds one with an invitation that is not open, and again behind them. OU001, OU203 to OU207. Internal';
+
+CREATE FUNCTION orgusers.accept(org_id uuid, id uuid, token orgusers.invitation_token) RETURNS uuid
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     actor      uuid := orgusers.require_user();
+    by_mail    boolean := false;
     invitation orgusers.invitations;
 BEGIN
-    PERFORM orgusers.lock_organization(accept.org_id);
-    invitation := orgusers.invitation(accept.org_id, accept.id);
-    PERFORM orgusers.require_invited(invitation, by_mail);
-    IF invitation.status = 'accepted' AND invitation.answered_by = actor AND orgusers.is_member(invitation.org_id) THEN
-        RETURN invitation.org_id;
-    END IF;
-    PERFORM orgusers.require_open(invitation);
+    FOR round IN 1 .. 2 LOOP
+        -- Looked up again behind the locks: what was waited for can have ended the token.
+        IF token IS NOT NULL THEN
+            SELECT t.by_mail INTO by_mail FROM orgusers.invitation_by_token(token) t;
+        END IF;
+        IF NOT orgusers.answerable(accept.org_id, accept.id, by_mail, 'accepted') THEN
+            RETURN accept.org_id;
+        END IF;
+        EXIT WHEN round = 2;
+        PERFORM orgusers.lock_organization(accept.org_id);
+        PERFORM FROM orgusers.invitations i WHERE i.org_id = accept.org_id AND i.id = accept.id FOR UPDATE;
+    END LOOP;
+    SELECT * INTO STRICT invitation FROM orgusers.invitations i WHERE i.org_id = accept.org_id AND i.id = accept.id;
     PERFORM orgusers.require_inviter(invitation, 'OU210');
 
     INSERT INTO orgusers.memberships (org_id, user_id, invited_by) VALUES (invitation.org_id, actor, invitation.invited_by)
@@ -112,15 +124,16 @@ BEGIN
     PERFORM orgusers.check_now();
     RETURN invitation.org_id;
 END $$;
-COMMENT ON FUNCTION orgusers.accept(uuid, uuid, boolean) IS 'Makes the actor a user of the organization as the invitation says. See accept_invitation(). Internal';
+COMMENT ON FUNCTION orgusers.accept(uuid, uuid, orgusers.invitation_token) IS 'Makes the actor a user of the organization as the invitation says. See accept_invitation(). Internal';
 
 CREATE FUNCTION orgusers.accept_invitation(token orgusers.invitation_token) RETURNS uuid
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     opened record;
 BEGIN
-    SELECT * INTO opened FROM orgusers.take_invitation(token);
-    RETURN orgusers.accept(opened.org_id, opened.invitation_id, opened.by_mail);
+    PERFORM orgusers.require_user();
+    SELECT * INTO opened FROM orgusers.invitation_by_token(token);
+    RETURN orgusers.accept(opened.org_id, opened.invitation_id, token);
 END $$;
 COMMENT ON FUNCTION orgusers.accept_invitation(orgusers.invitation_token) IS 'Accepts the invitation that a token opens; returns the organization''s id, also when the actor has accepted it before. Pass the token as a bound parameter of its type: then the server''s log shows no usable token. Any signed-in user with the invited address: a token that came by mail proves it, one from invitation_link() needs it verified before. OU001 nobody is signed in, OU110 deactivated there, OU203 the token opens nothing, OU204 expired, OU205 answered or canceled, OU206 for another address, OU207 address not verified, OU210 the inviter''s authority has ended, OU301 no seat left, OU304 too many holders of a role';
 
@@ -139,20 +152,27 @@ CREATE FUNCTION orgusers.accept_my_invitation(org_id uuid, id uuid) RETURNS uuid
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM orgusers.require_mine(accept_my_invitation.org_id, accept_my_invitation.id);
-    RETURN orgusers.accept(accept_my_invitation.org_id, accept_my_invitation.id, false);
+    RETURN orgusers.accept(accept_my_invitation.org_id, accept_my_invitation.id, NULL);
 END $$;
 COMMENT ON FUNCTION orgusers.accept_my_invitation(uuid, uuid) IS 'Accepts an invitation from my_invitations() without its token; returns the organization''s id. Needs the actor''s address to be verified (OU207). OU211 no such invitation for the actor, and what accept_invitation() raises';
 
-CREATE FUNCTION orgusers.decline(org_id uuid, id uuid, by_mail boolean) RETURNS void
+CREATE FUNCTION orgusers.decline(org_id uuid, id uuid, token orgusers.invitation_token) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    invitation orgusers.invitations := orgusers.invitation(org_id, id);
+    by_mail    boolean := false;
+    invitation orgusers.invitations;
 BEGIN
-    PERFORM orgusers.require_invited(invitation, by_mail);
-    IF invitation.status = 'declined' THEN
-        RETURN;
-    END IF;
-    PERFORM orgusers.require_open(invitation);
+    FOR round IN 1 .. 2 LOOP
+        IF token IS NOT NULL THEN
+            SELECT t.by_mail INTO by_mail FROM orgusers.invitation_by_token(token) t;
+        END IF;
+        IF NOT orgusers.answerable(decline.org_id, decline.id, by_mail, 'declined') THEN
+            RETURN;
+        END IF;
+        EXIT WHEN round = 2;
+        PERFORM FROM orgusers.invitations i WHERE i.org_id = decline.org_id AND i.id = decline.id FOR UPDATE;
+    END LOOP;
+    SELECT * INTO STRICT invitation FROM orgusers.invitations i WHERE i.org_id = decline.org_id AND i.id = decline.id;
     UPDATE orgusers.invitations i SET status = 'declined', answered_by = orgusers.current_user_id(), closed_at = clock_timestamp()
         WHERE i.org_id = invitation.org_id AND i.id = invitation.id;
     PERFORM orgusers.withdraw_mail(invitation.org_id, invitation.id);
@@ -161,15 +181,16 @@ BEGIN
         FROM orgusers.memberships m JOIN orgusers.users u ON u.id = m.user_id
         WHERE m.org_id = invitation.org_id AND m.user_id = invitation.invited_by AND m.status = 'active';
 END $$;
-COMMENT ON FUNCTION orgusers.decline(uuid, uuid, boolean) IS 'Declines the invitation and mails its inviter. See decline_invitation(). Internal';
+COMMENT ON FUNCTION orgusers.decline(uuid, uuid, orgusers.invitation_token) IS 'Declines the invitation and mails its inviter. See decline_invitation(). Internal';
 
 CREATE FUNCTION orgusers.decline_invitation(token orgusers.invitation_token) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     opened record;
 BEGIN
-    SELECT * INTO opened FROM orgusers.take_invitation(token);
-    PERFORM orgusers.decline(opened.org_id, opened.invitation_id, opened.by_mail);
+    PERFORM orgusers.require_user();
+    SELECT * INTO opened FROM orgusers.invitation_by_token(token);
+    PERFORM orgusers.decline(opened.org_id, opened.invitation_id, token);
 END $$;
 COMMENT ON FUNCTION orgusers.decline_invitation(orgusers.invitation_token) IS 'Declines the invitation that a token opens; its inviter gets mail. Does nothing for one that is declined. Any signed-in user with the invited address. OU001, OU203, OU204, OU205, OU206, OU207 as in accept_invitation(), OU404 no mail template';
 
@@ -177,6 +198,6 @@ CREATE FUNCTION orgusers.decline_my_invitation(org_id uuid, id uuid) RETURNS voi
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM orgusers.require_mine(decline_my_invitation.org_id, decline_my_invitation.id);
-    PERFORM orgusers.decline(decline_my_invitation.org_id, decline_my_invitation.id, false);
+    PERFORM orgusers.decline(decline_my_invitation.org_id, decline_my_invitation.id, NULL);
 END $$;
 COMMENT ON FUNCTION orgusers.decline_my_invitation(uuid, uuid) IS 'Declines an invitation from my_invitations() without its token; its inviter gets mail. OU211 no such invitation for the actor, and what decline_invitation() raises';

@@ -52,6 +52,18 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION orgusers.send_invitation(orgusers.invitations) IS 'Mails an invitation with a new token; tokens mailed earlier end. OU401 no mailer key. Internal';
 
+CREATE FUNCTION orgusers.refuse_declined(org_id uuid, email orgusers.email) RETURNS void
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF (orgusers.policy_of(refuse_declined.org_id)).declined_blocks
+       AND EXISTS (SELECT FROM orgusers.invitations i
+                   WHERE i.org_id = refuse_declined.org_id AND i.email = refuse_declined.email AND i.status = 'declined') THEN
+        RAISE EXCEPTION USING ERRCODE = 'OU208', MESSAGE = 'this address has declined an invitation',
+            HINT = 'Remove that invitation first, with remove_invitation().';
+    END IF;
+END $$;
+COMMENT ON FUNCTION orgusers.refuse_declined(uuid, orgusers.email) IS 'Raises OU208 when the policy lets a declined invitation block the address. Internal';
+
 CREATE FUNCTION orgusers.invite_user(org_id uuid, email orgusers.email, roles text[] DEFAULT NULL, groups text[] DEFAULT NULL,
                                      first_name text DEFAULT NULL, last_name text DEFAULT NULL, locale text DEFAULT 'en',
                                      send boolean DEFAULT true)
@@ -79,19 +91,15 @@ BEGIN
                           WHERE r.org_id = invite_user.org_id AND t.by_default);
     END IF;
     group_ids := orgusers.group_ids(invite_user.org_id, invite_user.groups);
-    PERFORM orgusers.require_grantable(invite_user.org_id,
-        role_ids || orgusers.roles_by_groups(invite_user.org_id, group_ids));
+    PERFORM orgusers.require_grantable(invite_user.org_id, role_ids);
+    PERFORM orgusers.require_groups(invite_user.org_id, NULL, group_ids);
 
     IF EXISTS (SELECT FROM orgusers.memberships m JOIN orgusers.users u ON u.id = m.user_id
                WHERE m.org_id = invite_user.org_id AND u.email = invite_user.email) THEN
         RAISE EXCEPTION USING ERRCODE = 'OU209', MESSAGE = 'this address is a user''s of the organization',
             HINT = 'A deactivated user comes back with reactivate_user().';
     END IF;
-    IF rules.declined_blocks AND EXISTS (SELECT FROM orgusers.invitations i
-               WHERE i.org_id = invite_user.org_id AND i.email = invite_user.email AND i.status = 'declined') THEN
-        RAISE EXCEPTION USING ERRCODE = 'OU208', MESSAGE = 'this address has declined an invitation',
-            HINT = 'Remove that invitation first, with remove_invitation().';
-    END IF;
+    PERFORM orgusers.refuse_declined(invite_user.org_id, invite_user.email);
     IF NOT orgusers.is_locale(coalesce(invite_user.locale, 'en')) THEN
         RAISE EXCEPTION USING ERRCODE = 'OU106', MESSAGE = 'this locale is not usable',
             HINT = 'A locale is a language tag such as en or pt-BR.';
@@ -115,6 +123,8 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'OU208', MESSAGE = 'this address has a pending invitation to the organization',
             HINT = 'Send it again with resend_invitation(), or withdraw it with cancel_invitation().';
     END IF;
+    -- By a new command: the address can have declined while the pending one was waited for.
+    PERFORM orgusers.refuse_declined(invitation.org_id, invitation.email);
     INSERT INTO orgusers.invitation_roles (org_id, invitation_id, role_id)
         SELECT invitation.org_id, invitation.id, unnest(role_ids);
     INSERT INTO orgusers.invitation_groups (org_id, invitation_id, group_id)
@@ -178,6 +188,10 @@ BEGIN
                          SELECT gr.role_id FROM orgusers.invitation_groups ig JOIN orgusers.group_roles gr USING (org_id, group_id)
                          WHERE ig.org_id = invitation.org_id AND ig.invitation_id = invitation.id) AS given
             WHERE NOT orgusers.may_grant(invitation.invited_by, invitation.org_id, given.role_id))
+       AND (NOT EXISTS (SELECT FROM orgusers.invitation_groups ig JOIN orgusers.space_groups sg USING (org_id, group_id)
+                        WHERE ig.org_id = invitation.org_id AND ig.invitation_id = invitation.id)
+            OR EXISTS (SELECT FROM orgusers.rights r
+                       WHERE r.org_id = invitation.org_id AND r.user_id = invitation.invited_by AND r.permission = 'spaces.assign' AND r.everywhere))
     THEN
         RETURN;
     END IF;

@@ -109,19 +109,20 @@ CREATE TABLE orgusers.base_permissions (
 COMMENT ON TABLE orgusers.base_permissions IS 'What every active user of the policy''s organizations may do, without any role';
 SELECT pg_extension_config_dump('orgusers.base_permissions', '');
 
-CREATE FUNCTION orgusers.register_permission(key text, description text, scope text DEFAULT 'organization') RETURNS void
+CREATE FUNCTION orgusers.register_permission(key text, description text, scope text DEFAULT NULL) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF orgusers.is_permission_key(register_permission.key) IS NOT TRUE OR register_permission.description IS NULL
-       OR (register_permission.scope IN ('organization', 'space')) IS NOT TRUE THEN
+       OR register_permission.scope NOT IN ('organization', 'space') THEN
         RAISE EXCEPTION USING ERRCODE = 'OU009', MESSAGE = 'this is not a permission with a description and a scope',
             HINT = 'A key is dotted lower case such as docs.read, 63 bytes at most; the scope is organization or space.';
     END IF;
     INSERT INTO orgusers.permissions (key, description, scope)
-        VALUES (register_permission.key, register_permission.description, register_permission.scope)
-        ON CONFLICT ON CONSTRAINT permissions_pkey DO UPDATE SET description = excluded.description, scope = excluded.scope;
+        VALUES (register_permission.key, register_permission.description, coalesce(register_permission.scope, 'organization'))
+        ON CONFLICT ON CONSTRAINT permissions_pkey DO UPDATE
+            SET description = excluded.description, scope = coalesce(register_permission.scope, permissions.scope);
 END $$;
-COMMENT ON FUNCTION orgusers.register_permission(text, text, text) IS 'Makes a permission of the application known, or describes it anew; scope says whether it holds in organizations or in spaces. Roles get it by a row of role_template_permissions. For the database''s owner. OU009 bad key or scope, or no description';
+COMMENT ON FUNCTION orgusers.register_permission(text, text, text) IS 'Makes a permission of the application known, or describes it anew; scope (organization, space) says where it holds; NULL leaves it as it is, and is organization for a new one. Roles get it by a row of role_template_permissions. For the database''s owner. OU009 bad key or scope, or no description';
 
 -- The keys that the extension's own functions ask for.
 CREATE FUNCTION orgusers.install_permissions() RETURNS void

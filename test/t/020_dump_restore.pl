@@ -53,6 +53,7 @@ SELECT orgusers.set_billing_admin('$paid', '$users[5]');
 SELECT orgusers.set_billing_cc('$paid', '{books\@example.org,accounts\@example.org}');
 SELECT orgusers.create_group('$paid', 'ops', '{USER}'), orgusers.create_group('$free', 'ops', '{}');
 SELECT orgusers.set_user_groups('$paid', '$users[3]', '{ops}');
+SELECT orgusers.switch_organization('$paid');
 SELECT orgusers.create_space('$paid', 'room'), orgusers.set_user_spaces('$paid', '$users[4]', '{room}'), orgusers.set_group_spaces('$paid', 'ops', '{room}');
 SELECT orgusers.set_user_permissions('$paid', '$users[4]', '{users.view}');
 INSERT INTO orgusers.base_permissions VALUES ('plans_and_groups', 'organization.view');

@@ -14,7 +14,7 @@ my @levels = ('READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE');
 
 my $node = PostgreSQL::Test::Cluster->new('rights');
 $node->init(allows_streaming => 'logical');
-$node->append_conf('postgresql.conf', "fsync = off\nmax_prepared_transactions = 5\nautovacuum = off\njit = off");
+$node->append_conf('postgresql.conf', "fsync = off\nmax_prepared_transactions = 5\nautovacuum = off\njit = off\nmax_connections = 30");
 $node->start;
 
 # ann is USER in 5 of 20 organizations of bob, cyd by a group; each way of asking is a statement of its own.
@@ -306,21 +306,25 @@ $writer->must($give_role);
 $node->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($node, 'base', has_streaming => 1);
+# Replay is not to wait for the reader.
+$standby->append_conf('postgresql.conf', 'hot_standby_feedback = on');
 $standby->start;
 {
 	my $reader = WarmSession->new($standby);
 	my $in_transaction = WarmSession->new($standby);
 	$_->must("$open; $every_way") for $reader, $in_transaction;
-	$in_transaction->must("BEGIN ISOLATION LEVEL REPEATABLE READ; $every_way");
 	for my $change (@changes)
 	{
 		my ($what, $take, $give, $locks) = @$change;
 		next if $locks;	# would wait for the open transaction
+		$node->wait_for_catchup($standby, 'replay', $node->lsn('write'));
+		is($in_transaction->must("BEGIN ISOLATION LEVEL REPEATABLE READ; $every_way"), all_ways('t'), "standby: before $what");
 		$writer->must("BEGIN; $take");
 		$writer->must('COMMIT');
 		$node->wait_for_catchup($standby, 'replay', $node->lsn('write'));
 		my $answers = $reader->must($every_way) . "\n" . $in_transaction->must($every_way);
 		is($answers, all_ways('f') . "\n" . all_ways('f'), "standby: $what");
+		is($in_transaction->must("COMMIT; $every_way"), all_ways('f'), "standby: $what, after the transaction");
 		$writer->must("BEGIN; $give");
 		$writer->must('COMMIT');
 	}

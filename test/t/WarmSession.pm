@@ -11,10 +11,10 @@ use Test::More ();
 sub new
 {
 	my ($class, $node) = @_;
-	my $self = bless { in => '', out => '', err => '', asked => 0 }, $class;
+	my $self = bless { in => "\\set VERBOSITY terse\n", out => '', errors => '', asked => 0,
+		timer => IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default) }, $class;
 	$self->{psql} = IPC::Run::start(
-		[ 'psql', '-XAtq', '-d', $node->connstr('postgres') ], '<', \$self->{in}, '>', \$self->{out}, '2>', \$self->{err},
-		IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+		[ 'psql', '-XAtq', '-d', $node->connstr('postgres') ], '<', \$self->{in}, '>&', \$self->{out}, $self->{timer});
 	return $self;
 }
 
@@ -23,8 +23,10 @@ sub send
 {
 	my ($self, $sql) = @_;
 	my $end = 'end of answer ' . ++$self->{asked};
+	# for each answer, not for all of them
+	$self->{timer}->start($PostgreSQL::Test::Utils::timeout_default);
 	$self->{in} .= "$sql;\n\\if :ERROR\n\\echo ERROR :SQLSTATE\n\\endif\n\\echo $end\n";
-	$self->{psql}->pump while length $self->{in};
+	$self->{psql}->pump_nb while length $self->{in};
 	return;
 }
 
@@ -35,12 +37,14 @@ sub answer
 	my $end = "end of answer $self->{asked}\n";
 	while (index($self->{out}, $end) < 0)
 	{
-		$self->{psql}->pumpable or Test::More::BAIL_OUT("psql is gone: $self->{err}");
+		$self->{psql}->pumpable or Test::More::BAIL_OUT("psql is gone: $self->{out}");
 		$self->{psql}->pump;
 	}
 	my $answer = $self->{out};
 	$self->{out} = '';
 	$answer =~ s/end of answer \d+\n//g;
+	$self->{errors} = join '', $answer =~ /^(?:ERROR|FATAL|PANIC):.*\n/mg;
+	$answer =~ s/^[A-Z]+: .*\n//mg;
 	chomp $answer;
 	return $answer;
 }
@@ -56,9 +60,8 @@ sub ask
 sub must
 {
 	my ($self, $sql) = @_;
-	$self->{err} = '';
 	my $answer = $self->ask($sql);
-	Test::More::BAIL_OUT("$sql: $self->{err}") if $self->{err} =~ /ERROR|FATAL|PANIC/;
+	Test::More::BAIL_OUT("$sql: $self->{errors}") if $self->{errors};
 	return $answer;
 }
 
