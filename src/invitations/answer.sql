@@ -68,8 +68,8 @@ DECLARE
 BEGIN
     SELECT * INTO invitation FROM orgusers.invitations i WHERE i.org_id = answerable.org_id AND i.id = answerable.id;
     IF NOT FOUND THEN
-        RAISE EXCEPTION USING ERRCODE = 'OU203', MESSAGE = 'this token opens no invitation',
-            HINT = 'Use the link of the latest mail, or ask for the invitation to be sent again.';
+        RAISE EXCEPTION USING ERRCODE = 'OU211', MESSAGE = 'no such invitation for you',
+            HINT = 'my_invitations() lists them.';
     END IF;
     PERFORM orgusers.require_invited(invitation, by_mail);
     IF invitation.status = answer AND invitation.answered_by = orgusers.current_user_id()
@@ -79,7 +79,7 @@ BEGIN
     PERFORM orgusers.require_open(invitation);
     RETURN true;
 END $$;
-COMMENT ON FUNCTION orgusers.answerable(uuid, uuid, boolean, text) IS 'Whether the actor can give the invitation this answer (accepted, declined): false when it has been given before by the actor, else an error. Asked before locks are taken, so that nobody holds one with an invitation that is not open, and again behind them. OU001, OU203 to OU207. Internal';
+COMMENT ON FUNCTION orgusers.answerable(uuid, uuid, boolean, text) IS 'Whether the actor can give the invitation this answer (accepted, declined): false when it has been given before by the actor, else an error. Asked before locks are taken, so that nobody holds one with an invitation that is not open, and again behind them. OU001, OU204 to OU207, OU211. Internal';
 
 CREATE FUNCTION orgusers.accept(org_id uuid, id uuid, token orgusers.invitation_token) RETURNS uuid
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
