@@ -17,6 +17,8 @@ OBJS = \
 	src/identity/assertion.o \
 	src/identity/sign_in.o \
 	src/access/invalidation.o \
+	src/access/lookup.o \
+	src/access/numbering.o \
 	src/access/rights.o \
 	src/access/statement.o \
 	src/access/checks.o \

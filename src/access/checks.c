@@ -2,6 +2,7 @@
  * checks.c
  *		SQL functions: what the actor may do.
  */
+#include "access/lookup.h"
 #include "access/statement.h"
 
 #include "catalog/pg_type.h"
@@ -9,12 +10,15 @@
 #include "utils/builtins.h"
 #include "utils/uuid.h"
 
+#include "identity/identity.h"
+
 PG_FUNCTION_INFO_V1(orgusers_can);
 PG_FUNCTION_INFO_V1(orgusers_can_in_space);
 PG_FUNCTION_INFO_V1(orgusers_orgs_with);
 PG_FUNCTION_INFO_V1(orgusers_orgs_reached);
 PG_FUNCTION_INFO_V1(orgusers_assigned_spaces_with);
 PG_FUNCTION_INFO_V1(orgusers_is_member);
+PG_FUNCTION_INFO_V1(orgusers_has_role);
 
 /*
  * orgusers_can
@@ -164,4 +168,39 @@ orgusers_is_member(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(asking != NULL &&
 				   orgusers_rights_in(asking->rights,
 									  PG_GETARG_UUID_P(0)) != NULL);
+}
+
+/*
+ * orgusers_has_role
+ *		has_role(org_id uuid, role text): whether the actor holds a role of that
+ *		name there, by a look-up of what is so now; false for NULLs.
+ */
+Datum
+orgusers_has_role(PG_FUNCTION_ARGS)
+{
+	static SPIPlanPtr plan = NULL;
+	pg_uuid_t	actor;
+	char	   *role;
+	bool		holds = false;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || !orgusers_current_user(&actor))
+		PG_RETURN_BOOL(false);
+	role = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	SPI_connect();
+	orgusers_look_up(&plan,
+		  "SELECT org_id, name FROM orgusers.actor_role_names"
+		  " WHERE user_id OPERATOR(pg_catalog.=) $1",
+		  &actor);
+	for (uint64 i = 0; i < SPI_processed && !holds; i++)
+	{
+		bool		isnull;
+		Datum		org_id = SPI_getbinval(SPI_tuptable->vals[i],
+										   SPI_tuptable->tupdesc, 1, &isnull);
+
+		holds = memcmp(DatumGetUUIDP(org_id), PG_GETARG_UUID_P(0),
+					   UUID_LEN) == 0 &&
+			strcmp(orgusers_column_text(i, 2), role) == 0;
+	}
+	SPI_finish();
+	PG_RETURN_BOOL(holds);
 }

@@ -2,98 +2,38 @@
  * rights.c
  *		The cache of rights: loading, believing, forgetting.
  *
- * There are two layers.  A "numbering" holds what all organizations share:
- * the permissions' numbers, what role templates permit, and every combination
- * of templates (and single permissions) that somebody has.  Each user's rights
- * are one flat object: the organizations in order of their ids, each pointing
- * to its combination, and the spaces assigned to the user.  A change to what is shared makes a new numbering and starts
- * the users' layer anew; the old numbering goes with the last rights that use
- * it.
+ * There are two layers.  A numbering (numbering.h) holds what all
+ * organizations share.  Each user's rights are one flat object: the
+ * organizations in order of their ids, each pointing to its set of
+ * permissions, and the spaces assigned to the user.  A change to what is
+ * shared makes a new numbering and starts the users' layer anew; the old
+ * numbering goes with the last rights that use it.
  *
- * Loading is one prepared look-up as the owner of the tables under a snapshot
- * taken for it, whatever the caller's role, row security and isolation level.
+ * Loading is one prepared look-up (two, where assigned spaces matter) of what
+ * is so now, whatever the caller's role, row security and isolation level.
  * Rights that became outdated while they were loaded serve the statement that
  * asked, which began before, and are loaded again for the next.
  */
 #include "access/rights.h"
 
 #include "access/invalidation.h"
-#include "catalog/namespace.h"
-#include "catalog/pg_class.h"
-#include "catalog/pg_type.h"
-#include "common/hashfn.h"
-#include "executor/spi.h"
+#include "access/lookup.h"
 #include "funcapi.h"
 #include "lib/ilist.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/hsearch.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/rel.h"
-#include "utils/snapmgr.h"
-#include "utils/syscache.h"
 #include "utils/uuid.h"
 
-#include "identity/identity.h"
-
+/* A numbering in use. */
 typedef struct Numbering
 {
-	MemoryContext context;		/* holds all of it */
+	OrgusersNumbering *content;
 	OrgusersStamp loaded_at;
 	int			users;			/* rights that use it */
-	int			permissions;
-	int			words;			/* of a set of permissions */
-	HTAB	   *by_key;			/* text key -> PermissionEntry */
-	HTAB	   *sources;		/* "policy/template" -> SourceEntry */
-	HTAB	   *role_sets;		/* combination of sources -> RoleSetEntry */
-	int			source_count;
-	OrgusersRoleSet **source_sets;	/* by number of the source */
 } Numbering;
-
-typedef struct PermissionEntry
-{
-	char		key[NAMEDATALEN];	/* keys have 63 bytes at most */
-	int			number;
-} PermissionEntry;
-
-/* policy and template have 63 bytes at most each */
-#define SOURCE_KEY_LEN (2 * NAMEDATALEN)
-
-/* A role template, or (with an empty template) a policy's base permissions. */
-typedef struct SourceEntry
-{
-	char		key[SOURCE_KEY_LEN];
-	int			number;
-	bool		in_spaces;		/* permits more in assigned spaces */
-} SourceEntry;
-
-/*
- * Two sets of permissions, one behind the other: what holds everywhere in the
- * organization, and what holds in assigned spaces.  The second contains the
- * first.
- */
-struct OrgusersRoleSet
-{
-	int			words;			/* of each set */
-	uint64		bits[FLEXIBLE_ARRAY_MEMBER];
-};
-
-#define ROLE_SET_SIZE(words) \
-	(offsetof(OrgusersRoleSet, bits) + 2 * sizeof(uint64) * (words))
-
-/*
- * The hash key is a digest of the combination, checked on a hit.  A source
- * stands there by its number, a single permission by -1 - its number.
- */
-typedef struct RoleSetEntry
-{
-	uint64		key;
-	int			count;
-	int		   *combination;
-	OrgusersRoleSet *role_set;
-} RoleSetEntry;
 
 struct OrgusersRights
 {
@@ -134,7 +74,6 @@ static int64 hits = 0;
 static int64 misses = 0;
 static int64 invalidated = 0;
 
-PG_FUNCTION_INFO_V1(orgusers_has_role);
 PG_FUNCTION_INFO_V1(orgusers_cache_stats);
 
 /*
@@ -144,8 +83,9 @@ PG_FUNCTION_INFO_V1(orgusers_cache_stats);
 static void
 unuse_numbering(Numbering *old)
 {
+	/* It lives in its content's context itself. */
 	if (--old->users == 0 && old != numbering)
-		MemoryContextDelete(old->context);
+		MemoryContextDelete(orgusers_numbering_context(old->content));
 }
 
 static void
@@ -196,201 +136,25 @@ remember(OrgusersRights *rights)
 }
 
 /*
- * fetch
- *		Runs a look-up as the owner of the tables under a snapshot taken now.
- *
- * The result is SPI's; the caller is connected.  A catalog snapshot of a
- * table without a system cache is always new, and can be had in a parallel
- * worker too.
- */
-static void
-fetch(SPIPlanPtr *plan, const char *query, const pg_uuid_t *user_id)
-{
-	Oid			memberships;
-	HeapTuple	class_row;
-	Oid			owner;
-	Oid			save_userid;
-	int			save_sec_context;
-	Datum		args[1];
-
-	memberships = get_relname_relid("memberships",
-									get_namespace_oid(ORGUSERS_SCHEMA, false));
-	class_row = SearchSysCache1(RELOID, ObjectIdGetDatum(memberships));
-	if (!HeapTupleIsValid(class_row))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("table %s.memberships of extension orgusers is missing",
-						ORGUSERS_SCHEMA)));
-	owner = ((Form_pg_class) GETSTRUCT(class_row))->relowner;
-	ReleaseSysCache(class_row);
-
-	GetUserIdAndSecContext(&save_userid, &save_sec_context);
-	SetUserIdAndSecContext(owner,
-						   save_sec_context | SECURITY_LOCAL_USERID_CHANGE |
-						   SECURITY_NOFORCE_RLS);
-	if (*plan == NULL)
-	{
-		Oid			argtypes[] = {UUIDOID};
-
-		*plan = SPI_prepare_cursor(query, user_id ? 1 : 0, argtypes,
-								   CURSOR_OPT_GENERIC_PLAN);
-		if (*plan == NULL || SPI_keepplan(*plan) != 0)
-			elog(ERROR, "could not prepare the look-up of rights");
-	}
-	PushActiveSnapshot(GetCatalogSnapshot(memberships));
-	args[0] = UUIDPGetDatum(user_id);
-	if (SPI_execute_plan(*plan, args, NULL, true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not look up rights");
-	PopActiveSnapshot();
-	SetUserIdAndSecContext(save_userid, save_sec_context);
-}
-
-/* A text column of a row of SPI's result, or NULL; in SPI's memory. */
-static char *
-column_text(uint64 row, int column)
-{
-	return SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column);
-}
-
-static HTAB *
-make_hash(const char *name, Size keysize, Size entrysize, int flags,
-		  MemoryContext context)
-{
-	HASHCTL		ctl = {0};
-
-	ctl.keysize = keysize;
-	ctl.entrysize = entrysize;
-	ctl.hcxt = context;
-	return hash_create(name, 64, &ctl, HASH_ELEM | HASH_CONTEXT | flags);
-}
-
-/* The hash key of a source: policy and template, which have no slash. */
-static void
-source_key(const char *policy, const char *template, char *key)
-{
-	memset(key, 0, SOURCE_KEY_LEN);
-	snprintf(key, SOURCE_KEY_LEN, "%s/%s", policy, template);
-}
-
-static inline void
-set_bit(uint64 *bits, int number)
-{
-	bits[number / 64] |= UINT64CONST(1) << (number % 64);
-}
-
-static inline bool
-get_bit(const uint64 *bits, int number)
-{
-	return (bits[number / 64] >> (number % 64) & 1) != 0;
-}
-
-/* Puts a permission into a set, for everywhere or for assigned spaces only. */
-static void
-permit(OrgusersRoleSet *role_set, int number, bool everywhere)
-{
-	set_bit(role_set->bits + role_set->words, number);
-	if (everywhere)
-		set_bit(role_set->bits, number);
-}
-
-/*
- * load_numbering
- *		Makes a numbering of what is in the tables now, in its own context.
- */
-static Numbering *
-load_numbering(void)
-{
-	static SPIPlanPtr plan = NULL;
-	Numbering  *result;
-	MemoryContext context;
-	MemoryContext caller = CurrentMemoryContext;
-	OrgusersStamp loaded_at = orgusers_now();
-	uint64		rows;
-
-	SPI_connect();
-	fetch(&plan,
-		  "SELECT k.key, s.policy, s.template, s.everywhere"
-		  " FROM orgusers.permissions k LEFT JOIN orgusers.source_permissions s"
-		  "  ON s.permission OPERATOR(pg_catalog.=) k.key",
-		  NULL);
-	rows = SPI_processed;
-
-	/* Below the caller's context until it is whole: an error frees it. */
-	context = AllocSetContextCreate(caller, "orgusers numbering",
-									ALLOCSET_SMALL_SIZES);
-	MemoryContextSwitchTo(context);
-	result = palloc0(sizeof(Numbering));
-	result->context = context;
-	result->loaded_at = loaded_at;
-	result->by_key = make_hash("orgusers permissions", NAMEDATALEN,
-							   sizeof(PermissionEntry), HASH_STRINGS, context);
-	result->sources = make_hash("orgusers sources", SOURCE_KEY_LEN,
-								sizeof(SourceEntry), HASH_STRINGS, context);
-	result->role_sets = make_hash("orgusers role sets", sizeof(uint64),
-								  sizeof(RoleSetEntry), HASH_BLOBS, context);
-
-	for (uint64 i = 0; i < rows; i++)
-	{
-		bool		found;
-		PermissionEntry *permission = hash_search(result->by_key,
-												  column_text(i, 1),
-												  HASH_ENTER, &found);
-
-		if (!found)
-			permission->number = result->permissions++;
-	}
-	result->words = (result->permissions + 63) / 64;
-
-	/* At most as many sources as rows. */
-	result->source_sets = palloc0(sizeof(OrgusersRoleSet *) * (rows + 1));
-	for (uint64 i = 0; i < rows; i++)
-	{
-		char	   *policy = column_text(i, 2);
-		bool		everywhere;
-		char		key[SOURCE_KEY_LEN];
-		bool		found;
-		SourceEntry *source;
-		PermissionEntry *permission;
-
-		if (policy == NULL)
-			continue;			/* a permission that nothing gives */
-		everywhere = column_text(i, 4)[0] == 't';
-		source_key(policy, column_text(i, 3), key);
-		source = hash_search(result->sources, key, HASH_ENTER, &found);
-		if (!found)
-		{
-			source->number = result->source_count++;
-			source->in_spaces = false;
-			result->source_sets[source->number] =
-				palloc0(ROLE_SET_SIZE(result->words));
-			result->source_sets[source->number]->words = result->words;
-		}
-		if (!everywhere)
-			source->in_spaces = true;
-		permission = hash_search(result->by_key, column_text(i, 1),
-								 HASH_FIND, NULL);
-		permit(result->source_sets[source->number], permission->number,
-			   everywhere);
-	}
-	MemoryContextSwitchTo(caller);
-	SPI_finish();
-	return result;
-}
-
-/*
  * refresh_numbering
  *		Makes the numbering current, and forgets all rights that used another.
  */
 static void
 refresh_numbering(void)
 {
-	Numbering  *fresh;
 	Numbering  *old = numbering;
+	OrgusersStamp loaded_at = orgusers_now();
+	OrgusersNumbering *content;
+	Numbering  *fresh;
 
 	if (old != NULL && orgusers_shared_changed() <= old->loaded_at)
 		return;
-	fresh = load_numbering();
-	MemoryContextSetParent(fresh->context, cache_context);
+	content = orgusers_numbering_load();
+	fresh = MemoryContextAllocZero(orgusers_numbering_context(content),
+								   sizeof(Numbering));
+	fresh->content = content;
+	fresh->loaded_at = loaded_at;
+	MemoryContextSetParent(orgusers_numbering_context(content), cache_context);
 	numbering = fresh;
 	if (old != NULL)
 	{
@@ -399,70 +163,6 @@ refresh_numbering(void)
 			forget(dlist_tail_element(OrgusersRights, lru, &lru));
 		unuse_numbering(old);
 	}
-}
-
-static int
-compare_ints(const void *a, const void *b)
-{
-	return *(const int *) a - *(const int *) b;
-}
-
-/*
- * find_role_set
- *		The permissions of a combination of sources and single permissions,
- *		made at its first use.  Sorts the combination in place.
- */
-static const OrgusersRoleSet *
-find_role_set(int *combination, int count)
-{
-	RoleSetEntry *entry;
-	OrgusersRoleSet *role_set;
-	uint64		key;
-	int			distinct = 0;
-
-	qsort(combination, count, sizeof(int), compare_ints);
-	for (int i = 0; i < count; i++)
-	{
-		if (i == 0 || combination[i] != combination[i - 1])
-			combination[distinct++] = combination[i];
-	}
-	key = hash_bytes_extended((unsigned char *) combination,
-							  distinct * sizeof(int), 0);
-	entry = hash_search(numbering->role_sets, &key, HASH_FIND, NULL);
-	if (entry != NULL && entry->count == distinct &&
-		memcmp(entry->combination, combination, distinct * sizeof(int)) == 0)
-		return entry->role_set;
-
-	role_set = MemoryContextAllocZero(numbering->context,
-									  ROLE_SET_SIZE(numbering->words));
-	role_set->words = numbering->words;
-	for (int i = 0; i < distinct; i++)
-	{
-		OrgusersRoleSet *source;
-
-		if (combination[i] < 0)
-		{
-			permit(role_set, -1 - combination[i], true);
-			continue;
-		}
-		source = numbering->source_sets[combination[i]];
-		for (int w = 0; w < 2 * numbering->words; w++)
-			role_set->bits[w] |= source->bits[w];
-	}
-
-	/* Another combination of the same digest keeps its place. */
-	if (entry == NULL)
-	{
-		int		   *copy = MemoryContextAlloc(numbering->context,
-											  sizeof(int) * (distinct + 1));
-
-		memcpy(copy, combination, sizeof(int) * distinct);
-		entry = hash_search(numbering->role_sets, &key, HASH_ENTER, NULL);
-		entry->count = distinct;
-		entry->combination = copy;
-		entry->role_set = role_set;
-	}
-	return role_set;
 }
 
 /*
@@ -480,7 +180,7 @@ load_orgs(const pg_uuid_t *user_id, OrgusersOrgRights **orgs, bool *in_spaces)
 	int			held = 0;
 	int			count = 0;
 
-	fetch(&plan,
+	orgusers_look_up(&plan,
 		  "SELECT org_id, policy, template, permission FROM orgusers.actor_roles"
 		  " WHERE user_id OPERATOR(pg_catalog.=) $1 ORDER BY org_id",
 		  user_id);
@@ -501,37 +201,37 @@ load_orgs(const pg_uuid_t *user_id, OrgusersOrgRights **orgs, bool *in_spaces)
 			memcmp(&(*orgs)[count - 1].org_id, org_id, UUID_LEN) != 0)
 		{
 			if (count > 0)
-				(*orgs)[count - 1].roles = find_role_set(combination, held);
+				(*orgs)[count - 1].roles = orgusers_numbering_role_set(numbering->content,
+																 combination, held);
 			(*orgs)[count++].org_id = *org_id;
 			held = 0;
 		}
 		if (policy != NULL)
 		{
-			char		key[SOURCE_KEY_LEN];
-			SourceEntry *source;
+			bool		more;
+			int			source;
 
-			source_key(policy, SPI_getvalue(row, desc, 3), key);
-			source = hash_search(numbering->sources, key, HASH_FIND, NULL);
-			/* A source that permits nothing has no number. */
-			if (source != NULL)
-			{
-				combination[held++] = source->number;
-				*in_spaces |= source->in_spaces;
-			}
+			source = orgusers_numbering_source(numbering->content, policy,
+											   SPI_getvalue(row, desc, 3),
+											   &more);
+			if (source >= 0)
+				combination[held++] = source;
+			*in_spaces |= more;
 		}
 		else
 		{
-			PermissionEntry *permission =
-				hash_search(numbering->by_key, SPI_getvalue(row, desc, 4),
-							HASH_FIND, NULL);
+			OrgusersPermission permission =
+				orgusers_numbering_permission(numbering->content,
+											  SPI_getvalue(row, desc, 4));
 
 			/* One that is newer than the numbering makes us load again. */
-			if (permission != NULL)
-				combination[held++] = -1 - permission->number;
+			if (permission >= 0)
+				combination[held++] = -1 - permission;
 		}
 	}
 	if (count > 0)
-		(*orgs)[count - 1].roles = find_role_set(combination, held);
+		(*orgs)[count - 1].roles = orgusers_numbering_role_set(numbering->content,
+																 combination, held);
 	return count;
 }
 
@@ -549,7 +249,7 @@ load_spaces(const pg_uuid_t *user_id, OrgusersOrgRights *orgs, int count,
 	int			found = 0;
 	uint64		rows;
 
-	fetch(&plan,
+	orgusers_look_up(&plan,
 		  "SELECT DISTINCT org_id, space_id FROM orgusers.assigned_spaces"
 		  " WHERE user_id OPERATOR(pg_catalog.=) $1 ORDER BY org_id, space_id",
 		  user_id);
@@ -664,11 +364,16 @@ orgusers_rights_pin(const pg_uuid_t *user_id)
 	orgusers_invalidation_begin();
 	if (cache == NULL)
 	{
+		HASHCTL		ctl = {0};
+
 		cache_context = AllocSetContextCreate(TopMemoryContext,
 											  "orgusers rights",
 											  ALLOCSET_DEFAULT_SIZES);
-		cache = make_hash("orgusers rights", sizeof(pg_uuid_t),
-						  sizeof(RightsEntry), HASH_BLOBS, cache_context);
+		ctl.keysize = sizeof(pg_uuid_t);
+		ctl.entrysize = sizeof(RightsEntry);
+		ctl.hcxt = cache_context;
+		cache = hash_create("orgusers rights", 64, &ctl,
+							HASH_ELEM | HASH_CONTEXT | HASH_BLOBS);
 	}
 
 	entry = hash_search(cache, user_id, HASH_FIND, NULL);
@@ -740,14 +445,18 @@ OrgusersPermission
 orgusers_rights_number(const OrgusersRights *rights, const char *key, int length)
 {
 	char		name[NAMEDATALEN];
-	PermissionEntry *entry;
 
 	if (length >= NAMEDATALEN)
 		return -1;
 	memcpy(name, key, length);
 	name[length] = '\0';
-	entry = hash_search(rights->numbering->by_key, name, HASH_FIND, NULL);
-	return entry != NULL ? entry->number : -1;
+	return orgusers_numbering_permission(rights->numbering->content, name);
+}
+
+static bool
+has_bit(const uint64 *bits, int number)
+{
+	return (bits[number / 64] >> (number % 64) & 1) != 0;
 }
 
 /* Whether the rights have a permission everywhere in an organization. */
@@ -755,7 +464,7 @@ bool
 orgusers_org_rights_have(const OrgusersOrgRights *org,
 						 OrgusersPermission permission)
 {
-	return permission >= 0 && get_bit(org->roles->bits, permission);
+	return permission >= 0 && has_bit(org->roles->bits, permission);
 }
 
 /* Whether they have it in the organization's spaces that are assigned. */
@@ -763,7 +472,7 @@ static bool
 have_in_assigned(const OrgusersOrgRights *org, OrgusersPermission permission)
 {
 	return permission >= 0 &&
-		get_bit(org->roles->bits + org->roles->words, permission);
+		has_bit(org->roles->bits + org->roles->words, permission);
 }
 
 /* Whether they have it everywhere or in some space. */
@@ -892,41 +601,6 @@ orgusers_rights_cover(const OrgusersRights *now, const OrgusersRights *before,
 		}
 	}
 	return true;
-}
-
-/*
- * orgusers_has_role
- *		has_role(org_id uuid, role text): whether the actor holds a role of that
- *		name there, by a look-up of what is so now; false for NULLs.
- */
-Datum
-orgusers_has_role(PG_FUNCTION_ARGS)
-{
-	static SPIPlanPtr plan = NULL;
-	pg_uuid_t	actor;
-	char	   *role;
-	bool		holds = false;
-
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || !orgusers_current_user(&actor))
-		PG_RETURN_BOOL(false);
-	role = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	SPI_connect();
-	fetch(&plan,
-		  "SELECT org_id, name FROM orgusers.actor_role_names"
-		  " WHERE user_id OPERATOR(pg_catalog.=) $1",
-		  &actor);
-	for (uint64 i = 0; i < SPI_processed && !holds; i++)
-	{
-		bool		isnull;
-		Datum		org_id = SPI_getbinval(SPI_tuptable->vals[i],
-										   SPI_tuptable->tupdesc, 1, &isnull);
-
-		holds = memcmp(DatumGetUUIDP(org_id), PG_GETARG_UUID_P(0),
-					   UUID_LEN) == 0 &&
-			strcmp(column_text(i, 2), role) == 0;
-	}
-	SPI_finish();
-	PG_RETURN_BOOL(holds);
 }
 
 /*

@@ -7,8 +7,7 @@
 
 #include "orgusers.h"
 
-/* The permissions of a combination of sources; one for all who have it. */
-typedef struct OrgusersRoleSet OrgusersRoleSet;
+#include "access/numbering.h"
 
 /* The rights of one user in one organization. */
 typedef struct OrgusersOrgRights
@@ -24,9 +23,6 @@ typedef struct OrgusersOrgRights
  * changes: newer rights are another object.  Who holds a pin on it can use it.
  */
 typedef struct OrgusersRights OrgusersRights;
-
-/* Number of a permission among those of one set of rights; < 0 for none. */
-typedef int OrgusersPermission;
 
 extern OrgusersRights *orgusers_rights_pin(const pg_uuid_t *user_id);
 extern void orgusers_rights_pin_again(OrgusersRights *rights);
