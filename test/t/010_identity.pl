@@ -160,7 +160,7 @@ ends_as($ann, 'hostile', "BEGIN; $sign_in; SAVEPOINT s; RESET orgusers.user_id; 
 	'F5: RESET by somebody who is signed in');
 ends_as('nobody', 'hostile', "SELECT orgusers.act_as('$ann')", qr/permission denied for function act_as/, 'F5: act_as');
 # A trusted session that has handed itself over to an untrusted role
-ends_as($ann, 'postgres', "BEGIN; SELECT orgusers.act_as('$ann'); SET ROLE hostile; SAVEPOINT s; SET orgusers.user_id = '$ben'; ROLLBACK TO s",
+ends_as($ann, $node->safe_psql('postgres', 'SELECT current_user'), "BEGIN; SELECT orgusers.act_as('$ann'); SET ROLE hostile; SAVEPOINT s; SET orgusers.user_id = '$ben'; ROLLBACK TO s",
 	$denied, 'F5: SET after SET ROLE');
 # Clocks are the DBA's.
 foreach my $before ('SELECT 1', $load)
