@@ -33,7 +33,7 @@ BEGIN ATOMIC
     SELECT ARRAY(SELECT s.id FROM orgusers.spaces s WHERE s.org_id = ANY (orgusers.orgs_with(spaces_with.permission))
                  UNION SELECT unnest(orgusers.assigned_spaces_with(spaces_with.permission)) ORDER BY 1);
 END;
-COMMENT ON FUNCTION orgusers.spaces_with(text) IS 'Spaces in which the actor has the permission: all of an organization where it holds everywhere, and assigned ones, in order of their ids; an empty array for an anonymous session';
+COMMENT ON FUNCTION orgusers.spaces_with(text) IS 'Spaces in which the actor has the permission: all of an organization where it holds everywhere, and assigned ones, in order of their ids; an empty array for an anonymous session. Rights are those of now; which spaces an organization has is read by the statement''s snapshot';
 
 CREATE FUNCTION orgusers.has_role(org_id uuid, role text) RETURNS boolean
     LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'orgusers_has_role';

@@ -126,6 +126,18 @@ UPDATE orgusers.memberships SET status = 'deactivated', deactivated_at = now() W
 SET LOCAL ROLE regress_ou_app;
 SELECT ok(NOT orgusers.can(:'acme', 'help.read'), 'not a deactivated user''s');
 
+-- An organization without roles can change its policy, and with it what everybody may.
+RESET ROLE;
+INSERT INTO orgusers.policies (id, title, default_plan, product_name, accept_url, mail_from, invitation_lifetime)
+    VALUES ('other', 'Other', 'free', 'Other', 'https://example.org/#{{token}}', 'no-reply@example.org', '1 day');
+INSERT INTO orgusers.organizations (id, name, policy) VALUES ('00000000-0000-4000-8000-000000000000', 'Bare', 'plans_and_groups');
+INSERT INTO orgusers.memberships (org_id, user_id) VALUES ('00000000-0000-4000-8000-000000000000', person('eve'));
+SELECT act('eve');
+SELECT ok(orgusers.can('00000000-0000-4000-8000-000000000000', 'help.read'), 'a base permission is the policy''s');
+UPDATE orgusers.organizations SET policy = 'other' WHERE name = 'Bare';
+SELECT ok(NOT orgusers.can('00000000-0000-4000-8000-000000000000', 'help.read'), 'and goes with the policy');
+SET LOCAL ROLE regress_ou_app;
+
 -- Why
 SELECT act('ann');
 SELECT results_eq(format($$SELECT allowed, reason, role, "group" FROM orgusers.explain_access(%L, %L, %L, %L)$$, person(who), :'acme', permission, place),

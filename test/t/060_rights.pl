@@ -152,6 +152,56 @@ sub never_old
 }
 never_old(@$_) for @changes;
 
+# What else rights come from, and where they hold: with nothing beside it that would permit the same.
+my $user_template = "UPDATE orgusers.role_templates SET all_spaces = %s WHERE id = 'user'";
+my $read_scope = "UPDATE orgusers.permissions SET scope = '%s' WHERE key = 'docs.read'";
+$writer->must(sprintf $user_template, 'false');
+never_old('a permission becomes one of spaces', map { sprintf $read_scope, $_ } 'space', 'organization');
+$writer->must(sprintf($user_template, 'true') . '; ' . sprintf($read_scope, 'space'));
+never_old('a template no longer reaches all spaces', map { sprintf $user_template, $_ } 'false', 'true');
+$writer->must("DELETE FROM orgusers.role_template_permissions WHERE template = 'user' AND permission = 'docs.read'");
+for (
+	[ 'a base permission', 'orgusers.base_permissions', "'plans_and_groups'" ],
+	[ 'a single permission', 'orgusers.membership_permissions', "'$org', '$ann'" ])
+{
+	my ($what, $table, $whose) = @$_;
+	$writer->must("INSERT INTO $table VALUES ($whose, 'docs.read')");
+	never_old("$what is taken", "DELETE FROM $table", "INSERT INTO $table VALUES ($whose, 'docs.read')");
+	never_old("$what is replaced", "UPDATE $table SET permission = 'organization.view'", "UPDATE $table SET permission = 'docs.read'");
+	$writer->must("DELETE FROM $table");
+}
+$writer->must($template);
+{
+	my ($space, $other_space) = map { "00000000-0000-0000-0000-00000000020$_" } 1, 2;
+	my $in_space = "SELECT orgusers.can('$org', '$space', 'docs.read')";
+	$writer->must(sprintf($user_template, 'false') . "; INSERT INTO orgusers.spaces VALUES ('$org', '$space', 'space'), ('$org', '$other_space', 'other');
+		INSERT INTO orgusers.groups (org_id, name) VALUES ('$org', 'assigned'); INSERT INTO orgusers.group_members SELECT org_id, id, '$ann' FROM orgusers.groups WHERE name = 'assigned'");
+	for (
+		[ 'space_members', "SELECT '$org'::uuid, '$space'::uuid, '$ann'::uuid" ],
+		[ 'space_groups', "SELECT org_id, '$space', id FROM orgusers.groups WHERE name = 'assigned'" ])
+	{
+		my ($table, $row) = @$_;
+		my $give = "INSERT INTO orgusers.$table $row";
+		$writer->must($give);
+		for (
+			[ "DELETE FROM orgusers.$table", $give ],
+			[ "UPDATE orgusers.$table SET space_id = '$other_space'", "UPDATE orgusers.$table SET space_id = '$space'" ],
+			[ 'DELETE FROM orgusers.spaces WHERE id = ' . "'$space'", "INSERT INTO orgusers.spaces VALUES ('$org', '$space', 'space'); $give" ])
+		{
+			my ($take, $back) = @$_;
+			my $answers = $session{SERIALIZABLE}->must("BEGIN ISOLATION LEVEL SERIALIZABLE; $in_space") . $session{none}->must($in_space);
+			$writer->must($take);
+			$answers .= $session{$_}->must($in_space) for 'SERIALIZABLE', 'none';
+			$writer->must($back);
+			$answers .= $session{$_}->must($in_space) for 'SERIALIZABLE', 'none';
+			$session{SERIALIZABLE}->must('COMMIT');
+			is($answers, 'ttfftt', $take);
+		}
+		$writer->must("DELETE FROM orgusers.$table");
+	}
+	$writer->must("DELETE FROM orgusers.groups WHERE name = 'assigned'; DELETE FROM orgusers.spaces; " . sprintf($user_template, 'true') . '; ' . sprintf($read_scope, 'organization'));
+}
+
 # The same again, committed by what was prepared before; a rollback changes nothing.
 $session{none}->must($every_way);
 $writer->must("BEGIN; $take_role; PREPARE TRANSACTION 'taken'");
