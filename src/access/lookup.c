@@ -9,6 +9,7 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
@@ -31,6 +32,7 @@ orgusers_look_up(SPIPlanPtr *plan, const char *query, const pg_uuid_t *user_id)
 	Oid			save_userid;
 	int			save_sec_context;
 	Datum		args[1];
+	int			guc_level;
 
 	memberships = get_relname_relid("memberships",
 									get_namespace_oid(ORGUSERS_SCHEMA, false));
@@ -47,6 +49,10 @@ orgusers_look_up(SPIPlanPtr *plan, const char *query, const pg_uuid_t *user_id)
 	SetUserIdAndSecContext(owner,
 						   save_sec_context | SECURITY_LOCAL_USERID_CHANGE |
 						   SECURITY_NOFORCE_RLS);
+	/* However large the tables are, this is a matter of a few rows. */
+	guc_level = NewGUCNestLevel();
+	(void) set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
 	if (*plan == NULL)
 	{
 		Oid			argtypes[] = {UUIDOID};
@@ -61,6 +67,7 @@ orgusers_look_up(SPIPlanPtr *plan, const char *query, const pg_uuid_t *user_id)
 	if (SPI_execute_plan(*plan, args, NULL, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not look up rights");
 	PopActiveSnapshot();
+	AtEOXact_GUC(true, guc_level);
 	SetUserIdAndSecContext(save_userid, save_sec_context);
 }
 

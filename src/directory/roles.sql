@@ -20,11 +20,11 @@ CREATE TABLE orgusers.membership_roles (
     org_id  uuid NOT NULL,
     user_id uuid NOT NULL,
     role_id uuid NOT NULL,
-    PRIMARY KEY (org_id, role_id, user_id),
+    PRIMARY KEY (org_id, user_id, role_id),
     FOREIGN KEY (org_id, user_id) REFERENCES orgusers.memberships ON DELETE CASCADE,
     FOREIGN KEY (org_id, role_id) REFERENCES orgusers.roles ON DELETE CASCADE
 );
-CREATE INDEX membership_roles_org_id_user_id_idx ON orgusers.membership_roles (org_id, user_id);
+CREATE INDEX membership_roles_org_id_role_id_idx ON orgusers.membership_roles (org_id, role_id);
 COMMENT ON TABLE orgusers.membership_roles IS 'Roles that a user holds directly; further ones come with groups';
 SELECT pg_extension_config_dump('orgusers.membership_roles', '');
 

@@ -14,11 +14,11 @@ CREATE TABLE orgusers.space_members (
     org_id   uuid NOT NULL,
     space_id uuid NOT NULL,
     user_id  uuid NOT NULL,
-    PRIMARY KEY (org_id, space_id, user_id),
+    PRIMARY KEY (org_id, user_id, space_id),
     FOREIGN KEY (org_id, space_id) REFERENCES orgusers.spaces ON DELETE CASCADE,
     FOREIGN KEY (org_id, user_id) REFERENCES orgusers.memberships ON DELETE CASCADE
 );
-CREATE INDEX space_members_org_id_user_id_idx ON orgusers.space_members (org_id, user_id);
+CREATE INDEX space_members_org_id_space_id_idx ON orgusers.space_members (org_id, space_id);
 COMMENT ON TABLE orgusers.space_members IS 'Spaces that are assigned to a user directly; further ones come with groups';
 SELECT pg_extension_config_dump('orgusers.space_members', '');
 
