@@ -26,6 +26,16 @@
 void
 orgusers_look_up(SPIPlanPtr *plan, const char *query, const pg_uuid_t *user_id)
 {
+	/*
+	 * However large the tables are, this is a matter of a few rows, and how
+	 * the session wants its own queries planned is no concern of it.
+	 */
+	static const char *const settings[][2] = {
+		{"jit", "off"},
+		{"enable_indexscan", "on"},
+		{"enable_indexonlyscan", "on"},
+		{"enable_nestloop", "on"},
+	};
 	Oid			memberships;
 	HeapTuple	class_row;
 	Oid			owner;
@@ -49,10 +59,10 @@ orgusers_look_up(SPIPlanPtr *plan, const char *query, const pg_uuid_t *user_id)
 	SetUserIdAndSecContext(owner,
 						   save_sec_context | SECURITY_LOCAL_USERID_CHANGE |
 						   SECURITY_NOFORCE_RLS);
-	/* However large the tables are, this is a matter of a few rows. */
 	guc_level = NewGUCNestLevel();
-	(void) set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	for (int i = 0; i < (int) lengthof(settings); i++)
+		(void) set_config_option(settings[i][0], settings[i][1], PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	if (*plan == NULL)
 	{
 		Oid			argtypes[] = {UUIDOID};
