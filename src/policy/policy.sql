@@ -46,7 +46,12 @@ CREATE TABLE orgusers.policies (
     declined_blocks     boolean NOT NULL DEFAULT false,
     pending_holds_seat  boolean NOT NULL DEFAULT false,
     own_role_change     boolean NOT NULL DEFAULT false,
-    self_removal        boolean NOT NULL DEFAULT false
+    self_removal        boolean NOT NULL DEFAULT false,
+    leaving             boolean NOT NULL DEFAULT true,
+    daily_invitations   integer CHECK (daily_invitations > 0),
+    spaces_per_call     integer CHECK (spaces_per_call > 0),
+    unique_in_tree      boolean NOT NULL DEFAULT false,
+    welcome_mail        boolean NOT NULL DEFAULT false
 );
 COMMENT ON TABLE orgusers.policies IS 'A rule-book for organizations: one row of switches, with its role templates and mail templates. Edited by the database''s owner with plain SQL';
 COMMENT ON COLUMN orgusers.policies.default_plan IS 'Plan of an organization made under this policy';
@@ -58,6 +63,11 @@ COMMENT ON COLUMN orgusers.policies.declined_blocks IS 'A declined invitation mu
 COMMENT ON COLUMN orgusers.policies.pending_holds_seat IS 'A pending, unexpired invitation takes a seat when further people are invited; acceptance checks the seats of users only';
 COMMENT ON COLUMN orgusers.policies.own_role_change IS 'Users who may assign roles may change their own';
 COMMENT ON COLUMN orgusers.policies.self_removal IS 'Users who may remove users may remove themselves';
+COMMENT ON COLUMN orgusers.policies.leaving IS 'Users may give up their access to an organization by themselves, with leave_organization()';
+COMMENT ON COLUMN orgusers.policies.daily_invitations IS 'Most invitations that one user sends for an organization within a day of the organization''s time zone, sending again included; NULL is no limit';
+COMMENT ON COLUMN orgusers.policies.spaces_per_call IS 'Most spaces that one call assigns to a user or an invitation; NULL is no limit';
+COMMENT ON COLUMN orgusers.policies.unique_in_tree IS 'An address is used once in an account and all its sub-accounts: as a user''s or in a pending invitation';
+COMMENT ON COLUMN orgusers.policies.welcome_mail IS 'Who becomes a user of an organization under this policy for the first time gets a mail of the kind welcome';
 SELECT pg_extension_config_dump('orgusers.policies', '');
 
 CREATE TABLE orgusers.role_templates (
@@ -69,14 +79,26 @@ CREATE TABLE orgusers.role_templates (
     least_holders integer NOT NULL DEFAULT 0 CHECK (least_holders >= 0),
     most_holders  integer CHECK (most_holders > 0 AND most_holders >= least_holders),
     all_spaces    boolean NOT NULL DEFAULT true,
+    most_spaces   integer CHECK (most_spaces > 0),
+    holds_seat    boolean NOT NULL DEFAULT true,
+    reaches_below boolean NOT NULL DEFAULT false,
+    editable      boolean NOT NULL DEFAULT false,
+    joinable      boolean NOT NULL DEFAULT false,
     PRIMARY KEY (policy, id),
-    UNIQUE (policy, name)
+    UNIQUE (policy, name),
+    CHECK (most_spaces IS NULL OR NOT all_spaces),
+    CHECK (NOT editable OR (least_holders = 0 AND most_holders IS NULL AND NOT founder))
 );
 COMMENT ON TABLE orgusers.role_templates IS 'Roles that every organization under the policy has. What such a role permits is the template''s, for all its organizations at once';
 COMMENT ON COLUMN orgusers.role_templates.founder IS 'Given to the user who makes an organization';
 COMMENT ON COLUMN orgusers.role_templates.by_default IS 'Given by an invitation that names no role';
 COMMENT ON COLUMN orgusers.role_templates.least_holders IS 'No change may leave an organization with fewer active holders. A raised number binds the next change of each organization';
 COMMENT ON COLUMN orgusers.role_templates.most_holders IS 'No change may leave an organization with more active holders; NULL is no limit. A lowered number binds the next change of each organization';
+COMMENT ON COLUMN orgusers.role_templates.most_spaces IS 'Most spaces that can be assigned to a holder; NULL is no limit';
+COMMENT ON COLUMN orgusers.role_templates.holds_seat IS 'Holders take a seat of the plan. Roles that do and roles that do not are never held together';
+COMMENT ON COLUMN orgusers.role_templates.reaches_below IS 'What the role permits in an account it permits in all its sub-accounts, too';
+COMMENT ON COLUMN orgusers.role_templates.editable IS 'An organization may change what its role permits, delete the role, and make further roles like it';
+COMMENT ON COLUMN orgusers.role_templates.joinable IS 'The role can be given by join links and join domains, without an invitation';
 COMMENT ON COLUMN orgusers.role_templates.all_spaces IS 'Holders reach every space of the organization; otherwise only the spaces assigned to them or to their groups';
 SELECT pg_extension_config_dump('orgusers.role_templates', '');
 
@@ -138,6 +160,10 @@ BEGIN ATOMIC
         ('users.deactivate',    'Deactivate and reactivate users'),
         ('roles.assign',        'Give roles to users and take them'),
         ('groups.manage',       'Make, rename and delete groups, and choose their users and roles'),
+        ('roles.manage',        'Make, change and delete roles'),
+        ('subaccounts.manage',  'Make sub-accounts'),
+        ('joining.manage',      'Make and revoke join links, and claim join domains'),
+        ('audit.view',          'Read the audit trail'),
         ('billing.view',        'See the plan, the billing admin and the further billing addresses'),
         ('billing.manage',      'Change the billing admin and the further billing addresses')
     ON CONFLICT DO NOTHING;

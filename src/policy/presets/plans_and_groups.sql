@@ -27,7 +27,7 @@ BEGIN
         SELECT 'plans_and_groups', 'admin', unnest(ARRAY[
             'organization.view', 'organization.rename', 'organization.delete',
             'users.view', 'users.invite', 'users.remove', 'users.deactivate',
-            'roles.assign', 'permissions.assign', 'groups.manage', 'billing.view', 'billing.manage',
+            'roles.assign', 'roles.manage', 'permissions.assign', 'groups.manage', 'joining.manage', 'audit.view', 'billing.view', 'billing.manage',
             'spaces.view', 'spaces.manage', 'spaces.assign'])
         UNION ALL
         SELECT 'plans_and_groups', 'user', unnest(ARRAY['organization.view', 'spaces.view']);
