@@ -68,7 +68,7 @@ BEGIN
         EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s', callable, role);
     END LOOP;
     IF audience = 'application' THEN
-        EXECUTE format('GRANT SELECT ON orgusers.users, orgusers.current_organizations, orgusers.organizations, orgusers.memberships, orgusers.roles,'
+        EXECUTE format('GRANT SELECT ON orgusers.users, orgusers.current_organizations, orgusers.organizations, orgusers.memberships, orgusers.roles, orgusers.role_permissions,'
             ' orgusers.membership_roles, orgusers.membership_permissions, orgusers.spaces, orgusers.space_members, orgusers.space_groups, orgusers.groups, orgusers.group_members, orgusers.group_roles, orgusers.subscriptions,'
             ' orgusers.invitations, orgusers.invitation_roles, orgusers.invitation_groups,'
             ' orgusers.policies, orgusers.plans, orgusers.permissions, orgusers.role_templates,'
@@ -91,6 +91,10 @@ COMMENT ON POLICY seen ON orgusers.organizations IS 'Organizations that the acto
 ALTER TABLE orgusers.roles ENABLE ROW LEVEL SECURITY;
 CREATE POLICY seen ON orgusers.roles FOR SELECT USING (orgusers.can(org_id, 'organization.view'));
 COMMENT ON POLICY seen ON orgusers.roles IS 'Roles of organizations that the actor may see';
+
+ALTER TABLE orgusers.role_permissions ENABLE ROW LEVEL SECURITY;
+CREATE POLICY seen ON orgusers.role_permissions FOR SELECT USING (orgusers.can(org_id, 'organization.view'));
+COMMENT ON POLICY seen ON orgusers.role_permissions IS 'What edited roles permit, of organizations that the actor may see';
 
 ALTER TABLE orgusers.groups ENABLE ROW LEVEL SECURITY;
 CREATE POLICY seen ON orgusers.groups FOR SELECT USING (orgusers.can(org_id, 'organization.view'));

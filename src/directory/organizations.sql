@@ -8,19 +8,42 @@ COMMENT ON FUNCTION orgusers.is_zone_name(text) IS 'Whether a text has the form 
 
 -- fillfactor: the epoch is updated in place (HOT) by every change that the invariants guard.
 CREATE TABLE orgusers.organizations (
-    id         uuid PRIMARY KEY DEFAULT orgusers.new_id(),
-    name       text NOT NULL CHECK (orgusers.is_name(name)),
-    policy     text NOT NULL REFERENCES orgusers.policies,
-    time_zone  text NOT NULL DEFAULT 'UTC' CHECK (orgusers.is_zone_name(time_zone) AND (timestamptz '2000-01-01 00:00:00+00' AT TIME ZONE time_zone) IS NOT NULL),
-    epoch      bigint NOT NULL DEFAULT 0,
-    created_at timestamptz NOT NULL DEFAULT now(),
-    UNIQUE (id, policy)
+    id          uuid PRIMARY KEY DEFAULT orgusers.new_id(),
+    parent_id   uuid CHECK (parent_id <> id),
+    root_id     uuid NOT NULL,
+    name        text NOT NULL CHECK (orgusers.is_name(name)),
+    external_id text CHECK (orgusers.is_name(external_id)),
+    policy      text NOT NULL REFERENCES orgusers.policies,
+    time_zone   text NOT NULL DEFAULT 'UTC' CHECK (orgusers.is_zone_name(time_zone) AND (timestamptz '2000-01-01 00:00:00+00' AT TIME ZONE time_zone) IS NOT NULL),
+    epoch       bigint NOT NULL DEFAULT 0,
+    created_at  timestamptz NOT NULL DEFAULT now(),
+    UNIQUE (id, policy),
+    UNIQUE (id, root_id, policy),
+    FOREIGN KEY (parent_id, root_id, policy) REFERENCES orgusers.organizations (id, root_id, policy),
+    CONSTRAINT organizations_root_has_no_parent CHECK ((parent_id IS NULL) = (root_id = id))
 ) WITH (fillfactor = 80);
-COMMENT ON TABLE orgusers.organizations IS 'Organizations';
+CREATE INDEX organizations_parent_id_idx ON orgusers.organizations (parent_id) WHERE parent_id IS NOT NULL;
+CREATE INDEX organizations_root_id_idx ON orgusers.organizations (root_id) WHERE parent_id IS NOT NULL;
+COMMENT ON TABLE orgusers.organizations IS 'Organizations: accounts, and sub-accounts below them';
+COMMENT ON COLUMN orgusers.organizations.parent_id IS 'Account that this is a sub-account of, of the same policy; NULL for an account. Never changes';
+COMMENT ON COLUMN orgusers.organizations.root_id IS 'Account at the root of the tree, the own id for an account; held equal to the parent''s by the foreign key, made by a trigger when it is left out';
+COMMENT ON COLUMN orgusers.organizations.external_id IS 'Number or key by which the application''s people know the organization, such as a customer number; NULL for none';
 COMMENT ON COLUMN orgusers.organizations.policy IS 'Rule-book that the organization follows';
 COMMENT ON COLUMN orgusers.organizations.time_zone IS 'Time zone of the organization, for times in its mails';
 COMMENT ON COLUMN orgusers.organizations.epoch IS 'Counts the changes that the invariants guard. Updating it is the lock that such a change takes first, see lock_organization';
 SELECT pg_extension_config_dump('orgusers.organizations', '');
+
+-- A restore gives the root itself, in whatever order the rows come.
+CREATE FUNCTION orgusers.set_root() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    NEW.root_id := CASE WHEN NEW.parent_id IS NULL THEN NEW.id
+                        ELSE (SELECT o.root_id FROM orgusers.organizations o WHERE o.id = NEW.parent_id) END;
+    RETURN NEW;
+END $$;
+COMMENT ON FUNCTION orgusers.set_root() IS 'Trigger: a new organization without a root gets its parent''s, or itself';
+CREATE TRIGGER set_root BEFORE INSERT ON orgusers.organizations FOR EACH ROW WHEN (NEW.root_id IS NULL) EXECUTE FUNCTION orgusers.set_root();
+COMMENT ON TRIGGER set_root ON orgusers.organizations IS 'A new organization without a root gets its parent''s, or itself';
 
 CREATE TABLE orgusers.memberships (
     org_id         uuid NOT NULL REFERENCES orgusers.organizations ON DELETE CASCADE,

@@ -8,13 +8,26 @@ CREATE TABLE orgusers.roles (
     policy   text NOT NULL,
     template text NOT NULL,
     name     text NOT NULL CHECK (orgusers.is_name(name)),
+    edited   boolean NOT NULL DEFAULT false,
     PRIMARY KEY (org_id, id),
     UNIQUE (org_id, name),
     FOREIGN KEY (org_id, policy) REFERENCES orgusers.organizations (id, policy) ON DELETE CASCADE,
     FOREIGN KEY (policy, template) REFERENCES orgusers.role_templates ON UPDATE CASCADE
 );
-COMMENT ON TABLE orgusers.roles IS 'Roles of an organization, made from its policy''s templates. Permissions and limits are the template''s';
+COMMENT ON TABLE orgusers.roles IS 'Roles of an organization, made from its policy''s templates or later like one of them. Limits are always the template''s, permissions as long as the role is not edited';
+COMMENT ON COLUMN orgusers.roles.edited IS 'What the role permits is in role_permissions; otherwise it is the template''s';
 SELECT pg_extension_config_dump('orgusers.roles', '');
+
+CREATE TABLE orgusers.role_permissions (
+    org_id     uuid NOT NULL,
+    role_id    uuid NOT NULL,
+    permission text NOT NULL REFERENCES orgusers.permissions ON DELETE CASCADE,
+    PRIMARY KEY (org_id, role_id, permission),
+    FOREIGN KEY (org_id, role_id) REFERENCES orgusers.roles ON DELETE CASCADE
+);
+CREATE INDEX role_permissions_permission_idx ON orgusers.role_permissions (permission);
+COMMENT ON TABLE orgusers.role_permissions IS 'What an edited role permits; rows of a role that is not edited count for nothing';
+SELECT pg_extension_config_dump('orgusers.role_permissions', '');
 
 CREATE TABLE orgusers.membership_roles (
     org_id  uuid NOT NULL,

@@ -34,6 +34,7 @@ BEGIN
     PERFORM orgusers.switch_organization(org('Other'));
 END $$;
 INSERT INTO orgusers.base_permissions VALUES ('plans_and_groups', 'organization.view');
+INSERT INTO orgusers.role_permissions SELECT org_id, id, 'spaces.view' FROM orgusers.roles WHERE name = 'USER';
 CREATE TABLE docs (org_id uuid);
 CREATE INDEX ON docs (org_id);
 SELECT orgusers.protect_table('docs', read => 'users.view');
@@ -50,6 +51,7 @@ CREATE TEMP TABLE readable (name regclass PRIMARY KEY, anonymous int, outsider i
 INSERT INTO readable VALUES
     ('orgusers.organizations',     0, 0, 1, 1, 1),
     ('orgusers.roles',             0, 0, 2, 2, 2),
+    ('orgusers.role_permissions',  0, 0, 1, 1, 1),
     ('orgusers.groups',            0, 0, 1, 1, 1),
     ('orgusers.group_roles',       0, 0, 1, 1, 1),
     ('orgusers.memberships',       0, 0, 1, 3, 3),
