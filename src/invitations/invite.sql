@@ -10,14 +10,23 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION orgusers.mail_people(uuid) IS 'Mail placeholders for the actor (inviter, inviter_email) and the user it is about (user). Internal';
 
+CREATE FUNCTION orgusers.wants_seat(invitation orgusers.invitations) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT NOT EXISTS (SELECT FROM orgusers.invitation_roles ir JOIN orgusers.roles r ON r.org_id = ir.org_id AND r.id = ir.role_id
+                       WHERE ir.org_id = invitation.org_id AND ir.invitation_id = invitation.id AND NOT r.holds_seat);
+END;
+COMMENT ON FUNCTION orgusers.wants_seat(orgusers.invitations) IS 'Whether whoever accepts the invitation takes a seat: its roles are not free. Internal';
+
 CREATE FUNCTION orgusers.free_seats(org_id uuid) RETURNS bigint
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT p.seats
-        - (SELECT count(*) FROM orgusers.memberships m WHERE m.org_id = s.org_id AND m.status = 'active')
+        - (SELECT count(*) FROM orgusers.memberships m WHERE m.org_id = s.org_id AND m.status = 'active' AND m.holds_seat)
         - CASE WHEN (orgusers.policy_of(s.org_id)).pending_holds_seat
                THEN (SELECT count(*) FROM orgusers.invitations i
-                     WHERE i.org_id = s.org_id AND i.status = 'pending' AND i.expires_at > clock_timestamp())
+                     WHERE i.org_id = s.org_id AND i.status = 'pending' AND i.expires_at > clock_timestamp()
+                       AND orgusers.wants_seat(i))
                ELSE 0 END
     FROM orgusers.subscriptions s JOIN orgusers.plans p ON p.id = s.plan
     WHERE s.org_id = free_seats.org_id AND p.seats IS NOT NULL;
@@ -104,7 +113,11 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'OU106', MESSAGE = 'this locale is not usable',
             HINT = 'A locale is a language tag such as en or pt-BR.';
     END IF;
-    PERFORM orgusers.require_seat(invite_user.org_id);
+    IF orgusers.takes_seat(invite_user.org_id, role_ids) THEN
+        PERFORM orgusers.require_seat(invite_user.org_id);
+    ELSE
+        PERFORM orgusers.require_kind(group_ids = '{}', 'a free user is in no group');
+    END IF;
 
     -- An expired invitation makes room for a new one; a pending one stays.
     UPDATE orgusers.invitations i SET status = 'canceled', closed_at = clock_timestamp()
@@ -134,7 +147,7 @@ BEGIN
     END IF;
     RETURN invitation.id;
 END $$;
-COMMENT ON FUNCTION orgusers.invite_user(uuid, orgusers.email, text[], text[], text, text, text, boolean) IS 'Invites an address to the organization with roles and groups, by name (no role named: the policy''s default ones), and mails the invitation, unless send is false: then invitation_link() gives a token. Returns the invitation''s id. Needs users.invite, and each role, also one that a group carries, must be one that the actor''s roles may give. OU103 no such role, OU104 no such group, OU106 bad name or locale, OU108 role not the actor''s to give, OU201 no address, OU208 pending or blocking invitation, OU209 a user already, OU301 no seat left, OU401 no mailer key, OU404 no mail template, and what require() raises';
+COMMENT ON FUNCTION orgusers.invite_user(uuid, orgusers.email, text[], text[], text, text, text, boolean) IS 'Invites an address to the organization with roles and groups, by name (no role named: the policy''s default ones), and mails the invitation, unless send is false: then invitation_link() gives a token. Returns the invitation''s id. Needs users.invite, and each role, also one that a group carries, must be one that the actor''s roles may give. OU103 no such role, OU104 no such group, OU106 bad name or locale, OU108 role not the actor''s to give, OU113 free roles beside others or groups, OU201 no address, OU208 pending or blocking invitation, OU209 a user already, OU301 no seat left, OU401 no mailer key, OU404 no mail template, and what require() raises';
 
 CREATE FUNCTION orgusers.invitation(org_id uuid, id uuid) RETURNS orgusers.invitations
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -207,7 +220,7 @@ CREATE FUNCTION orgusers.resend_invitation(org_id uuid, id uuid) RETURNS void
 DECLARE
     renewed orgusers.invitations := orgusers.renew_invitation(org_id, id);
 BEGIN
-    IF renewed.expires_at <= clock_timestamp() THEN
+    IF renewed.expires_at <= clock_timestamp() AND orgusers.wants_seat(renewed) THEN
         PERFORM orgusers.require_seat(renewed.org_id);
     END IF;
     UPDATE orgusers.invitations i
