@@ -95,7 +95,7 @@ BEGIN
     SELECT array_agg(local AT TIME ZONE zone ORDER BY local) INTO months
         FROM (SELECT min(l.starts_at) AS at FROM orgusers.billing_lines(billing_statement_of.org_id) l) AS first,
              generate_series(date_trunc('month', first.at AT TIME ZONE zone) - interval '1 month',
-                             date_trunc('month', period::timestamp) + interval '1 month', '1 month') AS local;
+                             date_trunc('month', greatest(period, '1900-01-01')::timestamp) + interval '1 month', '1 month') AS local;
     this := cardinality(months) - 1;
     IF coalesce(this, 0) < 1 THEN
         RETURN;

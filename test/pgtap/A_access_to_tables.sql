@@ -34,6 +34,8 @@ BEGIN
     PERFORM orgusers.switch_organization(org('Other'));
 END $$;
 INSERT INTO orgusers.base_permissions VALUES ('plans_and_groups', 'organization.view');
+INSERT INTO orgusers.seat_ledger SELECT id, person('gus'), now() - interval '2 days', now() - interval '1 day' FROM orgusers.organizations;
+INSERT INTO orgusers.plan_ledger SELECT id, now() - interval '2 days', now() - interval '1 day', 'free' FROM orgusers.organizations;
 INSERT INTO orgusers.role_permissions SELECT org_id, id, 'spaces.view' FROM orgusers.roles WHERE name = 'USER';
 CREATE TABLE docs (org_id uuid);
 CREATE INDEX ON docs (org_id);
@@ -64,6 +66,8 @@ INSERT INTO readable VALUES
     ('orgusers.group_members',     0, 0, 1, 1, 1),
     ('orgusers.users',             0, 1, 1, 3, 3),
     ('orgusers.subscriptions',     0, 0, 1, 1, 1),
+    ('orgusers.seat_ledger',       0, 0, 1, 1, 1),
+    ('orgusers.plan_ledger',       0, 0, 1, 1, 1),
     ('orgusers.invitations',       0, 0, 0, 1, 1),
     ('orgusers.invitation_roles',  0, 0, 0, 1, 1),
     ('orgusers.invitation_groups', 0, 0, 0, 1, 1);

@@ -75,7 +75,9 @@ INSERT INTO calls VALUES
     ('set_email_verified', ARRAY['person(''una'')', '''una@example.org''']),
     ('change_email', ARRAY['person(''bob'')', '''robert@example.org''', 'true']),
     ('set_plan', ARRAY['org(''Acme'')', '''paid''', 'person(''bob'')']),
-    ('billing_addresses', ARRAY['org(''Acme'')']);
+    ('billing_addresses', ARRAY['org(''Acme'')']),
+    ('seat_usage', ARRAY['org(''Acme'')', 'now() - interval ''1 day''', 'now()']), ('seat_usage_of', ARRAY['org(''Acme'')', 'now() - interval ''1 day''', 'now()']),
+    ('billing_statement', ARRAY['org(''Acme'')', '''2020-02-29''']), ('billing_statement_of', ARRAY['org(''Acme'')', '''2020-02-29''']);
 SELECT mail_token('Other', 'ann') AS token \gset
 SELECT set_config('test.token', :'token', true) AS token \gset
 CREATE FUNCTION token() RETURNS text LANGUAGE sql AS $$ SELECT current_setting('test.token') $$;
@@ -138,7 +140,8 @@ SELECT is(outcome(name, VARIADIC arguments), CASE
         WHEN name = 'remove_invitation' THEN 'OU205'
         WHEN name IN ('new_id', 'require_user', 'explain_access', 'orgs_reached', 'spaces_with', 'cache_stats', 'version', 'sign_out', 'current_user_id', 'my_profile', 'my_organizations', 'current_organization_id', 'my_invitations',
                       'can', 'require', 'has_role', 'is_member', 'orgs_with', 'list_users', 'reactivate_user', 'billing_contact',
-                      'list_invitations', 'preview_invitation', 'act_as', 'billing_addresses') THEN 'nothing changed'
+                      'list_invitations', 'preview_invitation', 'act_as', 'billing_addresses',
+                      'seat_usage', 'seat_usage_of', 'billing_statement', 'billing_statement_of') THEN 'nothing changed'
         ELSE 'changed' END, 'a good call of ' || name) FROM calls ORDER BY name;
 
 -- NULL, one argument after the other. What may be left out is named here; everything else is refused or changes nothing.
@@ -211,7 +214,7 @@ SELECT is(outcome('create_organization', '''New''', '''plans_and_groups''', 'NUL
 SELECT act(NULL);
 SELECT matches(outcome(name, VARIADIC arguments), CASE
         WHEN name IN ('register_user', 'set_email_verified', 'change_email', 'set_plan') THEN '^changed$'
-        WHEN name IN ('rename_organization', 'switch_organization', 'create_organization', 'create_my_organization', 'update_profile') OR arguments[1] = 'org(''Acme'')' AND name NOT IN ('can', 'has_role', 'is_member', 'billing_addresses') THEN '^OU001$'
+        WHEN name IN ('rename_organization', 'switch_organization', 'create_organization', 'create_my_organization', 'update_profile') OR arguments[1] = 'org(''Acme'')' AND name NOT IN ('can', 'has_role', 'is_member', 'billing_addresses', 'seat_usage_of', 'billing_statement_of') THEN '^OU001$'
         ELSE '^(nothing changed|OU001|OU003)$' END, 'anonymously: ' || name) FROM calls ORDER BY name;
 SELECT throws_ok('SELECT orgusers.require_user()', 'OU001', NULL, 'require_user refuses nobody');
 SELECT results_eq($$SELECT orgusers.can(org('Acme'), 'organization.view'), orgusers.has_role(org('Acme'), 'ADMIN'), orgusers.is_member(org('Acme')), orgusers.orgs_with('users.view')$$,
