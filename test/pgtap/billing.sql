@@ -259,6 +259,8 @@ SELECT results_eq($$SELECT started_at, ended_at, seconds FROM orgusers.seat_usag
 
 -- Which months have a statement
 SELECT is((SELECT count(*)::int FROM orgusers.billing_statement_of(org('Cases'), (now() AT TIME ZONE 'America/New_York')::date) WHERE kind = 'due' AND currency = 'EUR'), 1, 'C6: a running month has a statement so far');
+SELECT lives_ok($$SELECT * FROM orgusers.billing_statement_of(org('Cases'), (date_trunc('month', now() AT TIME ZONE 'America/New_York') + interval '1 month' - interval '1 day')::date)$$, 'C6: by any of its days');
+SELECT throws_ok($$SELECT * FROM orgusers.billing_statement_of(org('Cases'), (date_trunc('month', now() AT TIME ZONE 'America/New_York') + interval '1 month')::date)$$, 'OU308', NULL, 'C6: but not the next month');
 SELECT throws_ok(format($$SELECT * FROM orgusers.billing_statement_of(org('Cases'), %L)$$, day), 'OU308', NULL, 'C6: no statement for ' || day) FROM unnest(ARRAY['infinity', '-infinity', '5874897-12-31', '2200-01-01']) day;
 SELECT throws_ok($$SELECT * FROM orgusers.billing_statement_of(org('Cases'), NULL)$$, 'OU308', NULL, 'C6: nor for NULL');
 SELECT is_empty(format($$SELECT * FROM orgusers.billing_statement_of(org('Cases'), %L)$$, day), 'C6: an empty one for ' || day) FROM unnest(ARRAY['4714-11-24 BC', '0001-01-01', '1899-12-31', '2023-12-31']) day;
