@@ -11,11 +11,11 @@ END;
 COMMENT ON FUNCTION orgusers.mail_people(uuid) IS 'Mail placeholders for the actor (inviter, inviter_email) and the user it is about (user). Internal';
 
 CREATE FUNCTION orgusers.wants_seat(invitation orgusers.invitations) RETURNS boolean
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    SELECT NOT EXISTS (SELECT FROM orgusers.invitation_roles ir JOIN orgusers.roles r ON r.org_id = ir.org_id AND r.id = ir.role_id
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN NOT EXISTS (SELECT FROM orgusers.invitation_roles ir JOIN orgusers.roles r ON r.org_id = ir.org_id AND r.id = ir.role_id
                        WHERE ir.org_id = invitation.org_id AND ir.invitation_id = invitation.id AND NOT r.holds_seat);
-END;
+END $$;
 COMMENT ON FUNCTION orgusers.wants_seat(orgusers.invitations) IS 'Whether whoever accepts the invitation takes a seat: its roles are not free. Internal';
 
 CREATE FUNCTION orgusers.free_seats(org_id uuid) RETURNS bigint
@@ -192,8 +192,7 @@ COMMENT ON FUNCTION orgusers.renew_invitation(uuid, uuid) IS 'A pending or expir
 CREATE FUNCTION orgusers.require_inviter(invitation orgusers.invitations, sqlstate text) RETURNS void
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF EXISTS (SELECT FROM orgusers.rights r
-               WHERE r.org_id = invitation.org_id AND r.user_id = invitation.invited_by AND r.permission = 'users.invite' AND r.everywhere)
+    IF orgusers.has_right(invitation.invited_by, invitation.org_id, 'users.invite')
        AND NOT EXISTS (
             SELECT FROM (SELECT ir.role_id FROM orgusers.invitation_roles ir
                          WHERE ir.org_id = invitation.org_id AND ir.invitation_id = invitation.id
@@ -203,8 +202,7 @@ BEGIN
             WHERE NOT orgusers.may_grant(invitation.invited_by, invitation.org_id, given.role_id))
        AND (NOT EXISTS (SELECT FROM orgusers.invitation_groups ig JOIN orgusers.space_groups sg USING (org_id, group_id)
                         WHERE ig.org_id = invitation.org_id AND ig.invitation_id = invitation.id)
-            OR EXISTS (SELECT FROM orgusers.rights r
-                       WHERE r.org_id = invitation.org_id AND r.user_id = invitation.invited_by AND r.permission = 'spaces.assign' AND r.everywhere))
+            OR orgusers.has_right(invitation.invited_by, invitation.org_id, 'spaces.assign'))
     THEN
         RETURN;
     END IF;
