@@ -38,7 +38,7 @@ CREATE FUNCTION orgusers.audience_functions(audience text) RETURNS text[]
             'create_space', 'rename_space', 'delete_space', 'set_user_spaces', 'set_group_spaces', 'set_user_permissions',
             'set_billing_admin', 'set_billing_cc', 'billing_contact',
             -- invitations
-            'invite_user', 'list_invitations', 'resend_invitation', 'invitation_link', 'cancel_invitation', 'remove_invitation',
+            'invite_user', 'invite_users', 'list_invitations', 'resend_invitation', 'invitation_link', 'cancel_invitation', 'remove_invitation',
             'preview_invitation', 'accept_invitation', 'decline_invitation',
             'my_invitations', 'accept_my_invitation', 'decline_my_invitation']
         WHEN 'server' THEN ARRAY[

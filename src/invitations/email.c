@@ -19,6 +19,7 @@
 #define EMAIL_MAX_LEN	254		/* bytes */
 #define LOCAL_MAX_LEN	64
 #define LABEL_MAX_LEN	63
+#define DOMAIN_MAX_LEN	(EMAIL_MAX_LEN - 2) /* a@ */
 #define ECHO_MAX_LEN	64		/* of a refused address, in a message */
 
 #define LETTERS_AND_DIGITS \
@@ -37,6 +38,9 @@ PG_FUNCTION_INFO_V1(orgusers_email_ge);
 PG_FUNCTION_INFO_V1(orgusers_email_cmp);
 PG_FUNCTION_INFO_V1(orgusers_email_hash);
 PG_FUNCTION_INFO_V1(orgusers_email_hash_extended);
+PG_FUNCTION_INFO_V1(orgusers_email_fault_sentence);
+PG_FUNCTION_INFO_V1(orgusers_email_domain);
+PG_FUNCTION_INFO_V1(orgusers_normal_domain);
 
 /*
  * only
@@ -330,4 +334,67 @@ orgusers_email_hash_extended(PG_FUNCTION_ARGS)
 	pfree(fold);
 	PG_FREE_IF_COPY(address, 0);
 	PG_RETURN_DATUM(hash);
+}
+
+/*
+ * orgusers_email_fault_sentence
+ *		Returns a sentence on what is wrong with a text as an address, or NULL
+ *		if it is valid.
+ */
+Datum
+orgusers_email_fault_sentence(PG_FUNCTION_ARGS)
+{
+	text	   *address = PG_GETARG_TEXT_PP(0);
+	const char *fault = email_fault(VARDATA_ANY(address),
+									VARSIZE_ANY_EXHDR(address));
+
+	if (fault == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(fault));
+}
+
+/*
+ * lower_text
+ *		Returns a text of len bytes with A to Z in lower case.
+ */
+static text *
+lower_text(const char *bytes, size_t len)
+{
+	text	   *result = cstring_to_text_with_len(bytes, (int) len);
+
+	for (size_t i = 0; i < len; i++)
+		VARDATA(result)[i] = (char) pg_ascii_tolower((unsigned char) bytes[i]);
+	return result;
+}
+
+/*
+ * orgusers_email_domain
+ *		Returns the part of an address after the @, in lower case.
+ */
+Datum
+orgusers_email_domain(PG_FUNCTION_ARGS)
+{
+	text	   *address = PG_GETARG_TEXT_PP(0);
+	size_t		len = VARSIZE_ANY_EXHDR(address);
+	const char *at = memchr(VARDATA_ANY(address), '@', len);
+
+	if (at == NULL)
+		PG_RETURN_NULL();		/* no address is without one */
+	PG_RETURN_TEXT_P(lower_text(at + 1, VARDATA_ANY(address) + len - at - 1));
+}
+
+/*
+ * orgusers_normal_domain
+ *		Returns a text in lower case if an address can have it after the @,
+ *		else NULL.
+ */
+Datum
+orgusers_normal_domain(PG_FUNCTION_ARGS)
+{
+	text	   *domain = PG_GETARG_TEXT_PP(0);
+	size_t		len = VARSIZE_ANY_EXHDR(domain);
+
+	if (len > DOMAIN_MAX_LEN || domain_fault(VARDATA_ANY(domain), len) != NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(lower_text(VARDATA_ANY(domain), len));
 }

@@ -35,106 +35,212 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION orgusers.require_seat(uuid) IS 'Raises OU301 when the organization has no seat to invite somebody to. Internal';
 
-CREATE FUNCTION orgusers.send_invitation(invitation orgusers.invitations) RETURNS void
+CREATE FUNCTION orgusers.send_invitations(org_id uuid, ids uuid[]) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    token orgusers.invitation_token := orgusers.new_invitation_token(invitation.org_id);
+    key   orgusers.mailer_keys := orgusers.mailer_key();
+    mails orgusers.mail[];
 BEGIN
-    -- What was mailed before, or waits to be, opens nothing any more.
-    PERFORM orgusers.withdraw_mail(invitation.org_id, invitation.id);
-    DELETE FROM orgusers.invitation_tokens t
-        WHERE t.org_id = invitation.org_id AND t.invitation_id = invitation.id AND t.kind = 'mail';
-    INSERT INTO orgusers.invitation_tokens (org_id, digest, invitation_id, kind, created_by)
-        VALUES (invitation.org_id, orgusers.token_digest(token), invitation.id, 'mail', invitation.invited_by);
-    PERFORM orgusers.enqueue_mail(invitation.org_id, 'invitation', invitation.email,
-        concat_ws(' ', invitation.first_name, invitation.last_name), invitation.locale,
-        orgusers.mail_people(NULL), invitation.id, invitation.expires_at, token);
+    -- Tokens stay within the innermost query, which passes row after row on: what is kept meanwhile, perhaps in a file,
+    -- is digests and sealed boxes.
+    WITH made AS MATERIALIZED (
+        SELECT n.id, n.email, n.name, n.locale, n.expires_at, n.invited_by, orgusers.token_digest(n.token) AS digest,
+               orgusers.seal_invitation(key.public_key, send_invitations.org_id, n.id, n.email, n.expires_at, n.token) AS sealed
+        FROM (SELECT i.id, i.email, concat_ws(' ', i.first_name, i.last_name) AS name, i.locale, i.expires_at, i.invited_by,
+                     orgusers.new_invitation_token(i.org_id) AS token
+              FROM orgusers.invitations i
+              WHERE i.org_id = send_invitations.org_id AND i.id = ANY (send_invitations.ids) OFFSET 0) AS n),
+    stored AS (
+        INSERT INTO orgusers.invitation_tokens (org_id, digest, invitation_id, kind, created_by)
+            SELECT send_invitations.org_id, m.digest, m.id, 'mail', m.invited_by FROM made m)
+    SELECT array_agg(ROW(m.email, m.name, m.locale, m.id, m.expires_at, m.sealed, key.id)::orgusers.mail ORDER BY m.id) INTO mails FROM made m;
+    PERFORM orgusers.enqueue_mails(send_invitations.org_id, 'invitation', orgusers.mail_people(NULL), mails);
 END $$;
-COMMENT ON FUNCTION orgusers.send_invitation(orgusers.invitations) IS 'Mails an invitation with a new token; tokens mailed earlier end. OU401 no mailer key. Internal';
+COMMENT ON FUNCTION orgusers.send_invitations(uuid, uuid[]) IS 'Mails invitations, each with a new token. OU401 no mailer key, OU404 no mail template. Internal';
 
-CREATE FUNCTION orgusers.refuse_declined(org_id uuid, email orgusers.email) RETURNS void
-    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+CREATE FUNCTION orgusers.read_invitations(invitations jsonb)
+    RETURNS TABLE (place integer, address text, email orgusers.email, roles text[], groups text[],
+                   first_name text, last_name text, locale text, refusal text[])
+    LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT r.place::integer, r.address, CASE WHEN r.fault IS NULL THEN r.address::orgusers.email END,
+           CASE jsonb_typeof(r.e -> 'roles') WHEN 'array' THEN ARRAY(SELECT jsonb_array_elements_text(r.e -> 'roles')) ELSE '{}' END,
+           CASE jsonb_typeof(r.e -> 'groups') WHEN 'array' THEN ARRAY(SELECT jsonb_array_elements_text(r.e -> 'groups')) ELSE '{}' END,
+           r.e ->> 'first_name', r.e ->> 'last_name', coalesce(r.e ->> 'locale', 'en'),
+           CASE WHEN r.e IS NULL
+                THEN ARRAY['OU009', 'this is not an invitation',
+                           'An invitation is an object of email, first_name, last_name and locale (texts), roles and groups (arrays of names); only email must be there.']
+                WHEN r.address IS NULL THEN ARRAY['OU201', 'an invitation needs an e-mail address', 'Give the address of the person to invite.']
+                WHEN r.fault IS NOT NULL THEN ARRAY['OU201', 'invalid e-mail address', r.fault] END
+    FROM (SELECT s.place, s.e, s.e ->> 'email' AS address, orgusers.email_fault(s.e ->> 'email') AS fault
+          FROM (SELECT j.place,
+                       CASE WHEN jsonb_typeof(j.e) <> 'object' THEN NULL
+                            WHEN j.e - '{email,roles,groups,first_name,last_name,locale}'::text[] <> '{}' THEN NULL
+                            WHEN jsonb_build_array(j.e -> 'email', j.e -> 'first_name', j.e -> 'last_name', j.e -> 'locale')
+                                 @? 'strict $[*] ? (@.type() != "string" && @.type() != "null")' THEN NULL
+                            WHEN jsonb_build_array(j.e -> 'roles', j.e -> 'groups')
+                                 @? 'strict $[*] ? (@.type() != "array" && @.type() != "null")' THEN NULL
+                            ELSE j.e END AS e
+                FROM jsonb_array_elements(invitations) WITH ORDINALITY AS j (e, place)) AS s) AS r;
+END;
+COMMENT ON FUNCTION orgusers.read_invitations(jsonb) IS 'Rows of an array of invitations as invite_users() takes it, with a refusal (SQLSTATE, message, hint) for what is none: OU009, OU201. Internal';
+
+-- Asked once for all rows of a call that give the same.
+CREATE FUNCTION orgusers.invitation_gift(org_id uuid, roles text[], groups text[], OUT role_ids uuid[], OUT group_ids uuid[], OUT refusal text[])
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    hint text;
 BEGIN
-    IF (orgusers.policy_of(refuse_declined.org_id)).declined_blocks
-       AND EXISTS (SELECT FROM orgusers.invitations i
-                   WHERE i.org_id = refuse_declined.org_id AND i.email = refuse_declined.email AND i.status = 'declined') THEN
-        RAISE EXCEPTION USING ERRCODE = 'OU208', MESSAGE = 'this address has declined an invitation',
-            HINT = 'Remove that invitation first, with remove_invitation().';
+    IF invitation_gift.roles <> '{}' THEN
+        role_ids := orgusers.role_ids(invitation_gift.org_id, invitation_gift.roles);
+    ELSE
+        role_ids := ARRAY(SELECT r.id FROM orgusers.roles r
+                          JOIN orgusers.role_templates t ON t.policy = r.policy AND t.id = r.template
+                          WHERE r.org_id = invitation_gift.org_id AND t.by_default);
     END IF;
+    group_ids := orgusers.group_ids(invitation_gift.org_id, invitation_gift.groups);
+    PERFORM orgusers.require_grantable(invitation_gift.org_id, role_ids);
+    PERFORM orgusers.require_groups(invitation_gift.org_id, NULL, group_ids);
+EXCEPTION WHEN OTHERS THEN
+    -- What the functions above refuse is the row's; anything else is everybody's.
+    IF SQLSTATE NOT LIKE 'OU%' THEN
+        RAISE;
+    END IF;
+    GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
+    refusal := ARRAY[SQLSTATE, SQLERRM, hint];
 END $$;
-COMMENT ON FUNCTION orgusers.refuse_declined(uuid, orgusers.email) IS 'Raises OU208 when the policy lets a declined invitation block the address. Internal';
+COMMENT ON FUNCTION orgusers.invitation_gift(uuid, text[], text[]) IS 'Ids of the roles (none named: the policy''s default ones) and groups that an invitation gives, or a refusal (SQLSTATE, message, hint) when the actor cannot give them: OU002, OU103, OU104, OU108. Internal';
+
+CREATE TYPE orgusers.wanted_invitation AS (
+    place      integer,
+    address    text,
+    id         uuid,
+    email      orgusers.email,
+    first_name text,
+    last_name  text,
+    locale     text,
+    role_ids   uuid[],
+    group_ids  uuid[],
+    refusal    text[]
+);
+COMMENT ON TYPE orgusers.wanted_invitation IS 'An invitation that somebody wants to send; when it cannot be, refusal has the SQLSTATE, the message and the hint. Internal';
+
+CREATE FUNCTION orgusers.invite(org_id uuid, invitations jsonb, send boolean) RETURNS SETOF orgusers.wanted_invitation
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    rules   orgusers.policies;
+    seats   bigint;
+    wanted  orgusers.wanted_invitation[];
+    expired uuid[];
+    made    uuid[];
+BEGIN
+    PERFORM orgusers.authorize_change(invite.org_id, 'users.invite');
+    rules := orgusers.policy_of(invite.org_id);
+    seats := orgusers.free_seats(invite.org_id);
+
+    -- Whoever answers or cancels an invitation to one of the addresses is waited for; what comes next reads by new commands.
+    PERFORM FROM orgusers.invitations i
+        WHERE i.org_id = invite.org_id AND i.status = 'pending'
+          AND i.email = ANY (ARRAY(SELECT r.email FROM orgusers.read_invitations(invite.invitations) r))
+        ORDER BY i.id FOR UPDATE;
+
+    WITH asked AS MATERIALIZED (
+        SELECT * FROM orgusers.read_invitations(invite.invitations)),
+    gifts AS MATERIALIZED (
+        SELECT g.roles, g.groups, gift.role_ids, gift.group_ids, gift.refusal
+        FROM (SELECT DISTINCT a.roles, a.groups FROM asked a WHERE a.refusal IS NULL) AS g,
+             LATERAL orgusers.invitation_gift(invite.org_id, g.roles, g.groups) AS gift),
+    checked AS (
+        SELECT a.place, a.address, a.email, a.first_name, a.last_name, a.locale, g.role_ids, g.group_ids,
+               CASE WHEN a.refusal IS NOT NULL THEN a.refusal
+                    WHEN row_number() OVER (PARTITION BY a.email ORDER BY a.place) > 1
+                    THEN ARRAY['OU208', 'this address is in an earlier row of the call', 'An address is invited once.']
+                    WHEN g.refusal IS NOT NULL THEN g.refusal
+                    WHEN EXISTS (SELECT FROM orgusers.memberships m JOIN orgusers.users u ON u.id = m.user_id
+                                 WHERE m.org_id = invite.org_id AND u.email = a.email)
+                    THEN ARRAY['OU209', 'this address is a user''s of the organization', 'A deactivated user comes back with reactivate_user().']
+                    WHEN rules.declined_blocks AND EXISTS (SELECT FROM orgusers.invitations i
+                                                           WHERE i.org_id = invite.org_id AND i.email = a.email AND i.status = 'declined')
+                    THEN ARRAY['OU208', 'this address has declined an invitation', 'Remove that invitation first, with remove_invitation().']
+                    WHEN EXISTS (SELECT FROM orgusers.invitations i
+                                 WHERE i.org_id = invite.org_id AND i.email = a.email AND i.status = 'pending' AND i.expires_at > clock_timestamp())
+                    THEN ARRAY['OU208', 'this address has a pending invitation to the organization',
+                               'Send it again with resend_invitation(), or withdraw it with cancel_invitation().']
+                    WHEN NOT orgusers.is_locale(a.locale)
+                    THEN ARRAY['OU106', 'this locale is not usable', 'A locale is a language tag such as en or pt-BR.']
+                    WHEN NOT (orgusers.is_name(coalesce(a.first_name, 'none')) AND orgusers.is_name(coalesce(a.last_name, 'none')))
+                    THEN ARRAY['OU106', format('this %s name is not usable', CASE WHEN orgusers.is_name(a.first_name) IS FALSE THEN 'first' ELSE 'last' END),
+                               'A name has 1 to 200 characters, no control characters, and no blank at either end.']
+               END AS refusal
+        FROM asked a LEFT JOIN gifts g ON g.roles = a.roles AND g.groups = a.groups),
+    counted AS (
+        SELECT c.*, count(*) FILTER (WHERE c.refusal IS NULL) OVER (ORDER BY c.place) AS so_far FROM checked c)
+    SELECT array_agg(ROW(c.place, c.address, orgusers.new_id(), c.email, c.first_name, c.last_name, c.locale, c.role_ids, c.group_ids,
+                         CASE WHEN c.refusal IS NULL AND CASE WHEN rules.pending_holds_seat THEN c.so_far ELSE 1 END > seats
+                              -- A courtesy to who invites: what counts is the seat at acceptance.
+                              THEN ARRAY['OU301', 'the organization has no seat left to invite somebody to',
+                                         'Remove or deactivate a user, or change the plan.']
+                              ELSE c.refusal END)::orgusers.wanted_invitation ORDER BY c.place)
+        INTO wanted FROM counted c;
+
+    -- An expired invitation makes room for a new one.
+    WITH ended AS (
+        UPDATE orgusers.invitations i SET status = 'canceled', closed_at = clock_timestamp()
+            FROM unnest(wanted) w
+            WHERE i.org_id = invite.org_id AND i.email = w.email AND w.refusal IS NULL
+              AND i.status = 'pending' AND i.expires_at <= clock_timestamp()
+            RETURNING i.id)
+    SELECT array_agg(e.id) INTO expired FROM ended e;
+    PERFORM orgusers.withdraw_mail(invite.org_id, e.id) FROM unnest(expired) AS e (id);
+
+    WITH inserted AS (
+        INSERT INTO orgusers.invitations AS i (org_id, id, email, first_name, last_name, locale, invited_by, expires_at)
+            SELECT invite.org_id, w.id, w.email, w.first_name, w.last_name, w.locale, orgusers.current_user_id(), clock_timestamp() + rules.invitation_lifetime
+            FROM unnest(wanted) w WHERE w.refusal IS NULL ORDER BY w.place
+            RETURNING i.id)
+    SELECT array_agg(i.id) INTO made FROM inserted i;
+    INSERT INTO orgusers.invitation_roles (org_id, invitation_id, role_id)
+        SELECT invite.org_id, w.id, unnest(w.role_ids) FROM unnest(wanted) w WHERE w.refusal IS NULL;
+    INSERT INTO orgusers.invitation_groups (org_id, invitation_id, group_id)
+        SELECT invite.org_id, w.id, unnest(w.group_ids) FROM unnest(wanted) w WHERE w.refusal IS NULL;
+    IF made <> '{}' AND invite.send IS NOT FALSE THEN
+        PERFORM orgusers.send_invitations(invite.org_id, made);
+    END IF;
+    RETURN QUERY SELECT * FROM unnest(wanted) w ORDER BY w.place;
+END $$;
+COMMENT ON FUNCTION orgusers.invite(uuid, jsonb, boolean) IS 'Makes the invitations of an array as invite_users() takes it, and says what became of each row. The one way to invite: one call authorizes, locks and mails once for all its rows, and a row that is refused does not hold up others. Internal';
 
 CREATE FUNCTION orgusers.invite_user(org_id uuid, email orgusers.email, roles text[] DEFAULT NULL, groups text[] DEFAULT NULL,
                                      first_name text DEFAULT NULL, last_name text DEFAULT NULL, locale text DEFAULT 'en',
                                      send boolean DEFAULT true)
     RETURNS uuid
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-#variable_conflict use_column
 DECLARE
-    rules      orgusers.policies;
-    role_ids   uuid[];
-    group_ids  uuid[];
-    expired    uuid;
-    invitation orgusers.invitations;
+    made orgusers.wanted_invitation;
 BEGIN
-    PERFORM orgusers.authorize_change(invite_user.org_id, 'users.invite');
-    IF invite_user.email IS NULL THEN
-        RAISE EXCEPTION USING ERRCODE = 'OU201', MESSAGE = 'an invitation needs an e-mail address';
+    SELECT * INTO made FROM orgusers.invite(invite_user.org_id,
+        jsonb_build_array(jsonb_build_object('email', invite_user.email::text, 'roles', invite_user.roles, 'groups', invite_user.groups,
+            'first_name', invite_user.first_name, 'last_name', invite_user.last_name, 'locale', invite_user.locale)),
+        invite_user.send);
+    IF made.refusal IS NOT NULL THEN
+        RAISE EXCEPTION USING ERRCODE = made.refusal[1], MESSAGE = made.refusal[2], HINT = made.refusal[3];
     END IF;
-    rules := orgusers.policy_of(invite_user.org_id);
-
-    IF cardinality(invite_user.roles) > 0 THEN
-        role_ids := orgusers.role_ids(invite_user.org_id, invite_user.roles);
-    ELSE
-        role_ids := ARRAY(SELECT r.id FROM orgusers.roles r
-                          JOIN orgusers.role_templates t ON t.policy = r.policy AND t.id = r.template
-                          WHERE r.org_id = invite_user.org_id AND t.by_default);
-    END IF;
-    group_ids := orgusers.group_ids(invite_user.org_id, invite_user.groups);
-    PERFORM orgusers.require_grantable(invite_user.org_id, role_ids);
-    PERFORM orgusers.require_groups(invite_user.org_id, NULL, group_ids);
-
-    IF EXISTS (SELECT FROM orgusers.memberships m JOIN orgusers.users u ON u.id = m.user_id
-               WHERE m.org_id = invite_user.org_id AND u.email = invite_user.email) THEN
-        RAISE EXCEPTION USING ERRCODE = 'OU209', MESSAGE = 'this address is a user''s of the organization',
-            HINT = 'A deactivated user comes back with reactivate_user().';
-    END IF;
-    PERFORM orgusers.refuse_declined(invite_user.org_id, invite_user.email);
-    IF NOT orgusers.is_locale(coalesce(invite_user.locale, 'en')) THEN
-        RAISE EXCEPTION USING ERRCODE = 'OU106', MESSAGE = 'this locale is not usable',
-            HINT = 'A locale is a language tag such as en or pt-BR.';
-    END IF;
-    PERFORM orgusers.require_seat(invite_user.org_id);
-
-    -- An expired invitation makes room for a new one; a pending one stays.
-    UPDATE orgusers.invitations i SET status = 'canceled', closed_at = clock_timestamp()
-        WHERE i.org_id = invite_user.org_id AND i.email = invite_user.email
-          AND i.status = 'pending' AND i.expires_at <= clock_timestamp()
-        RETURNING i.id INTO expired;
-    PERFORM orgusers.withdraw_mail(invite_user.org_id, expired);
-    INSERT INTO orgusers.invitations (org_id, email, first_name, last_name, locale, invited_by, expires_at)
-        VALUES (invite_user.org_id, invite_user.email,
-                CASE WHEN invite_user.first_name IS NOT NULL THEN orgusers.checked_name('this first name', invite_user.first_name) END,
-                CASE WHEN invite_user.last_name IS NOT NULL THEN orgusers.checked_name('this last name', invite_user.last_name) END,
-                coalesce(invite_user.locale, 'en'), orgusers.current_user_id(), clock_timestamp() + rules.invitation_lifetime)
-        ON CONFLICT (org_id, email) WHERE status = 'pending' DO NOTHING
-        RETURNING * INTO invitation;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION USING ERRCODE = 'OU208', MESSAGE = 'this address has a pending invitation to the organization',
-            HINT = 'Send it again with resend_invitation(), or withdraw it with cancel_invitation().';
-    END IF;
-    -- By a new command: the address can have declined while the pending one was waited for.
-    PERFORM orgusers.refuse_declined(invitation.org_id, invitation.email);
-    INSERT INTO orgusers.invitation_roles (org_id, invitation_id, role_id)
-        SELECT invitation.org_id, invitation.id, unnest(role_ids);
-    INSERT INTO orgusers.invitation_groups (org_id, invitation_id, group_id)
-        SELECT invitation.org_id, invitation.id, unnest(group_ids);
-    IF send IS NOT FALSE THEN
-        PERFORM orgusers.send_invitation(invitation);
-    END IF;
-    RETURN invitation.id;
+    RETURN made.id;
 END $$;
 COMMENT ON FUNCTION orgusers.invite_user(uuid, orgusers.email, text[], text[], text, text, text, boolean) IS 'Invites an address to the organization with roles and groups, by name (no role named: the policy''s default ones), and mails the invitation, unless send is false: then invitation_link() gives a token. Returns the invitation''s id. Needs users.invite, and each role, also one that a group carries, must be one that the actor''s roles may give. OU103 no such role, OU104 no such group, OU106 bad name or locale, OU108 role not the actor''s to give, OU201 no address, OU208 pending or blocking invitation, OU209 a user already, OU301 no seat left, OU401 no mailer key, OU404 no mail template, and what require() raises';
+
+CREATE FUNCTION orgusers.invite_users(org_id uuid, invitations jsonb, send boolean DEFAULT true)
+    RETURNS TABLE (place integer, email text, invitation_id uuid, sqlstate text, message text, hint text)
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF coalesce(jsonb_typeof(invite_users.invitations), '') <> 'array' THEN
+        RAISE EXCEPTION USING ERRCODE = 'OU009', MESSAGE = 'invitations come in a JSON array',
+            HINT = 'Each is an object such as {"email": "ann@example.org", "roles": ["USER"]}.';
+    END IF;
+    RETURN QUERY SELECT w.place, w.address, CASE WHEN w.refusal IS NULL THEN w.id END, w.refusal[1], w.refusal[2], w.refusal[3]
+        FROM orgusers.invite(invite_users.org_id, invite_users.invitations, invite_users.send) w;
+END $$;
+COMMENT ON FUNCTION orgusers.invite_users(uuid, jsonb, boolean) IS 'Invites many addresses in one call. invitations is a JSON array of objects {email, roles, groups, first_name, last_name, locale} as invite_user() takes them, of which only email must be there; send as there. Returns a row for each, in their order: its place from 1, the address, and the invitation''s id, or else the SQLSTATE, message and hint with which it was refused; a refused one does not hold up the others. An address is invited once a call: a later row with it is refused (OU208). A row of another shape is refused with OU009. Needs users.invite, asked once. Raised for the whole call: OU009 no array, OU401 no mailer key, OU404 no mail template, and what require() raises; a row can be refused with what invite_user() raises';
 
 CREATE FUNCTION orgusers.invitation(org_id uuid, id uuid) RETURNS orgusers.invitations
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -215,7 +321,10 @@ BEGIN
             expires_at = clock_timestamp() + (orgusers.policy_of(i.org_id)).invitation_lifetime
         WHERE i.org_id = renewed.org_id AND i.id = renewed.id
         RETURNING * INTO renewed;
-    PERFORM orgusers.send_invitation(renewed);
+    -- What was mailed before, or waits to be, opens nothing any more.
+    PERFORM orgusers.withdraw_mail(renewed.org_id, renewed.id);
+    DELETE FROM orgusers.invitation_tokens t WHERE t.org_id = renewed.org_id AND t.invitation_id = renewed.id AND t.kind = 'mail';
+    PERFORM orgusers.send_invitations(renewed.org_id, ARRAY[renewed.id]);
 END $$;
 COMMENT ON FUNCTION orgusers.resend_invitation(uuid, uuid) IS 'Mails a pending or expired invitation again with a new token and the whole lifetime; tokens mailed earlier end. The actor becomes its inviter. Needs users.invite and the right to give its roles. OU108 roles not the actor''s to give, OU205 answered or canceled, OU211 no such invitation, OU301 expired, and no seat left, OU401 no mailer key, OU404 no mail template, and what require() raises';
 
