@@ -46,10 +46,10 @@ BEGIN
     WITH made AS MATERIALIZED (
         SELECT n.id, n.email, n.name, n.locale, n.expires_at, n.invited_by, orgusers.token_digest(n.token) AS digest,
                orgusers.seal_invitation(key.public_key, send_invitations.org_id, n.id, n.email, n.expires_at, n.token) AS sealed
-        FROM (SELECT i.id, i.email, concat_ws(' ', i.first_name, i.last_name) AS name, i.locale, i.expires_at, i.invited_by,
-                     orgusers.new_invitation_token(i.org_id) AS token
-              FROM orgusers.invitations i
-              WHERE i.org_id = send_invitations.org_id AND i.id = ANY (send_invitations.ids) OFFSET 0) AS n),
+        FROM unnest(send_invitations.ids) AS s (id),
+             LATERAL (SELECT i.id, i.email, concat_ws(' ', i.first_name, i.last_name) AS name, i.locale, i.expires_at, i.invited_by,
+                             orgusers.new_invitation_token(i.org_id) AS token
+                      FROM orgusers.invitations i WHERE i.org_id = send_invitations.org_id AND i.id = s.id OFFSET 0) AS n),
     stored AS (
         INSERT INTO orgusers.invitation_tokens (org_id, digest, invitation_id, kind, created_by)
             SELECT send_invitations.org_id, m.digest, m.id, 'mail', m.invited_by FROM made m)
@@ -72,6 +72,7 @@ BEGIN ATOMIC
                            'An invitation is an object of email, first_name, last_name and locale (texts), roles and groups (arrays of names); only email must be there.']
                 WHEN r.address IS NULL THEN ARRAY['OU201', 'an invitation needs an e-mail address', 'Give the address of the person to invite.']
                 WHEN r.fault IS NOT NULL THEN ARRAY['OU201', 'invalid e-mail address', r.fault] END
+    -- OFFSET 0: looked at once.
     FROM (SELECT s.place, s.e, s.e ->> 'email' AS address, orgusers.email_fault(s.e ->> 'email') AS fault
           FROM (SELECT j.place,
                        CASE WHEN jsonb_typeof(j.e) <> 'object' THEN NULL
@@ -81,7 +82,7 @@ BEGIN ATOMIC
                             WHEN jsonb_build_array(j.e -> 'roles', j.e -> 'groups')
                                  @? 'strict $[*] ? (@.type() != "array" && @.type() != "null")' THEN NULL
                             ELSE j.e END AS e
-                FROM jsonb_array_elements(invitations) WITH ORDINALITY AS j (e, place)) AS s) AS r;
+                FROM jsonb_array_elements(invitations) WITH ORDINALITY AS j (e, place) OFFSET 0) AS s OFFSET 0) AS r;
 END;
 COMMENT ON FUNCTION orgusers.read_invitations(jsonb) IS 'Rows of an array of invitations as invite_users() takes it, with a refusal (SQLSTATE, message, hint) for what is none: OU009, OU201. Internal';
 
@@ -121,28 +122,28 @@ CREATE TYPE orgusers.wanted_invitation AS (
     locale     text,
     role_ids   uuid[],
     group_ids  uuid[],
+    former     uuid,
     refusal    text[]
 );
-COMMENT ON TYPE orgusers.wanted_invitation IS 'An invitation that somebody wants to send; when it cannot be, refusal has the SQLSTATE, the message and the hint. Internal';
+COMMENT ON TYPE orgusers.wanted_invitation IS 'An invitation that somebody wants to send; former is the expired one that it replaces. When it cannot be sent, refusal has the SQLSTATE, the message and the hint. Internal';
 
 CREATE FUNCTION orgusers.invite(org_id uuid, invitations jsonb, send boolean) RETURNS SETOF orgusers.wanted_invitation
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    rules   orgusers.policies;
-    seats   bigint;
-    wanted  orgusers.wanted_invitation[];
-    expired uuid[];
-    made    uuid[];
+    rules  orgusers.policies;
+    seats  bigint;
+    wanted orgusers.wanted_invitation[];
+    one    orgusers.wanted_invitation;
+    made   uuid[];
 BEGIN
     PERFORM orgusers.authorize_change(invite.org_id, 'users.invite');
     rules := orgusers.policy_of(invite.org_id);
     seats := orgusers.free_seats(invite.org_id);
 
     -- Whoever answers or cancels an invitation to one of the addresses is waited for; what comes next reads by new commands.
-    PERFORM FROM orgusers.invitations i
-        WHERE i.org_id = invite.org_id AND i.status = 'pending'
-          AND i.email = ANY (ARRAY(SELECT r.email FROM orgusers.read_invitations(invite.invitations) r))
-        ORDER BY i.id FOR UPDATE;
+    PERFORM FROM orgusers.read_invitations(invite.invitations) r,
+        LATERAL (SELECT FROM orgusers.invitations i
+                 WHERE i.org_id = invite.org_id AND i.email = r.email AND i.status = 'pending' FOR UPDATE) AS locked;
 
     WITH asked AS MATERIALIZED (
         SELECT * FROM orgusers.read_invitations(invite.invitations)),
@@ -151,19 +152,19 @@ BEGIN
         FROM (SELECT DISTINCT a.roles, a.groups FROM asked a WHERE a.refusal IS NULL) AS g,
              LATERAL orgusers.invitation_gift(invite.org_id, g.roles, g.groups) AS gift),
     checked AS (
-        SELECT a.place, a.address, a.email, a.first_name, a.last_name, a.locale, g.role_ids, g.group_ids,
+        SELECT a.place, a.address, a.email, a.first_name, a.last_name, a.locale, g.role_ids, g.group_ids, former.id AS former,
                CASE WHEN a.refusal IS NOT NULL THEN a.refusal
                     WHEN row_number() OVER (PARTITION BY a.email ORDER BY a.place) > 1
                     THEN ARRAY['OU208', 'this address is in an earlier row of the call', 'An address is invited once.']
                     WHEN g.refusal IS NOT NULL THEN g.refusal
-                    WHEN EXISTS (SELECT FROM orgusers.memberships m JOIN orgusers.users u ON u.id = m.user_id
-                                 WHERE m.org_id = invite.org_id AND u.email = a.email)
+                    -- One look-up a row, by an index: EXISTS could be planned as reading all users of the organization.
+                    WHEN (SELECT true FROM orgusers.users u JOIN orgusers.memberships m ON m.user_id = u.id
+                          WHERE u.email = a.email AND m.org_id = invite.org_id)
                     THEN ARRAY['OU209', 'this address is a user''s of the organization', 'A deactivated user comes back with reactivate_user().']
-                    WHEN rules.declined_blocks AND EXISTS (SELECT FROM orgusers.invitations i
-                                                           WHERE i.org_id = invite.org_id AND i.email = a.email AND i.status = 'declined')
+                    WHEN rules.declined_blocks AND (SELECT true FROM orgusers.invitations i
+                                                    WHERE i.org_id = invite.org_id AND i.email = a.email AND i.status = 'declined' LIMIT 1)
                     THEN ARRAY['OU208', 'this address has declined an invitation', 'Remove that invitation first, with remove_invitation().']
-                    WHEN EXISTS (SELECT FROM orgusers.invitations i
-                                 WHERE i.org_id = invite.org_id AND i.email = a.email AND i.status = 'pending' AND i.expires_at > clock_timestamp())
+                    WHEN NOT former.expired
                     THEN ARRAY['OU208', 'this address has a pending invitation to the organization',
                                'Send it again with resend_invitation(), or withdraw it with cancel_invitation().']
                     WHEN NOT orgusers.is_locale(a.locale)
@@ -172,10 +173,13 @@ BEGIN
                     THEN ARRAY['OU106', format('this %s name is not usable', CASE WHEN orgusers.is_name(a.first_name) IS FALSE THEN 'first' ELSE 'last' END),
                                'A name has 1 to 200 characters, no control characters, and no blank at either end.']
                END AS refusal
-        FROM asked a LEFT JOIN gifts g ON g.roles = a.roles AND g.groups = a.groups),
+        FROM asked a
+        LEFT JOIN gifts g ON g.roles = a.roles AND g.groups = a.groups
+        LEFT JOIN LATERAL (SELECT i.id, i.expires_at <= clock_timestamp() AS expired FROM orgusers.invitations i
+                           WHERE i.org_id = invite.org_id AND i.email = a.email AND i.status = 'pending' OFFSET 0) AS former ON true),
     counted AS (
         SELECT c.*, count(*) FILTER (WHERE c.refusal IS NULL) OVER (ORDER BY c.place) AS so_far FROM checked c)
-    SELECT array_agg(ROW(c.place, c.address, orgusers.new_id(), c.email, c.first_name, c.last_name, c.locale, c.role_ids, c.group_ids,
+    SELECT array_agg(ROW(c.place, c.address, orgusers.new_id(), c.email, c.first_name, c.last_name, c.locale, c.role_ids, c.group_ids, c.former,
                          CASE WHEN c.refusal IS NULL AND CASE WHEN rules.pending_holds_seat THEN c.so_far ELSE 1 END > seats
                               -- A courtesy to who invites: what counts is the seat at acceptance.
                               THEN ARRAY['OU301', 'the organization has no seat left to invite somebody to',
@@ -184,15 +188,12 @@ BEGIN
         INTO wanted FROM counted c;
 
     -- An expired invitation makes room for a new one.
-    WITH ended AS (
+    FOREACH one IN ARRAY coalesce(wanted, '{}') LOOP
+        CONTINUE WHEN one.former IS NULL OR one.refusal IS NOT NULL;
         UPDATE orgusers.invitations i SET status = 'canceled', closed_at = clock_timestamp()
-            FROM unnest(wanted) w
-            WHERE i.org_id = invite.org_id AND i.email = w.email AND w.refusal IS NULL
-              AND i.status = 'pending' AND i.expires_at <= clock_timestamp()
-            RETURNING i.id)
-    SELECT array_agg(e.id) INTO expired FROM ended e;
-    PERFORM orgusers.withdraw_mail(invite.org_id, e.id) FROM unnest(expired) AS e (id);
-
+            WHERE i.org_id = invite.org_id AND i.id = one.former;
+        PERFORM orgusers.withdraw_mail(invite.org_id, one.former);
+    END LOOP;
     WITH inserted AS (
         INSERT INTO orgusers.invitations AS i (org_id, id, email, first_name, last_name, locale, invited_by, expires_at)
             SELECT invite.org_id, w.id, w.email, w.first_name, w.last_name, w.locale, orgusers.current_user_id(), clock_timestamp() + rules.invitation_lifetime
