@@ -141,5 +141,6 @@ CREATE FUNCTION orgusers.email_domain(email orgusers.email) RETURNS text
 COMMENT ON FUNCTION orgusers.email_domain(orgusers.email) IS 'The part of an address after the @, in lower case. Internal';
 
 CREATE FUNCTION orgusers.normal_domain(domain text) RETURNS text
-    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'orgusers_normal_domain';
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN orgusers.email_fault('a@' || domain) IS NULL THEN orgusers.email_domain(('a@' || domain)::orgusers.email) END;
 COMMENT ON FUNCTION orgusers.normal_domain(text) IS 'A domain in lower case, if an address can have it after the @; NULL for anything else. Internal';
