@@ -51,6 +51,7 @@
 #define ERRCODE_OU_ALREADY_MEMBER			OU_SQLSTATE('2', '0', '9')	/* the address is a user's of the organization */
 #define ERRCODE_OU_INVITER_LAPSED			OU_SQLSTATE('2', '1', '0')	/* the inviter may not invite so any more */
 #define ERRCODE_OU_UNKNOWN_INVITATION		OU_SQLSTATE('2', '1', '1')	/* no such invitation, for this actor */
+#define ERRCODE_OU_QUOTA_EXHAUSTED			OU_SQLSTATE('2', '1', '2')	/* the day's invitations are used up */
 
 /* invariants */
 #define ERRCODE_OU_SEATS_EXHAUSTED			OU_SQLSTATE('3', '0', '1')	/* more users than the plan has seats */

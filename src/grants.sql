@@ -39,6 +39,7 @@ CREATE FUNCTION orgusers.audience_functions(audience text) RETURNS text[]
             'set_billing_admin', 'set_billing_cc', 'billing_contact',
             -- invitations
             'invite_user', 'list_invitations', 'resend_invitation', 'invitation_link', 'cancel_invitation', 'remove_invitation',
+            'invitations_left',
             'preview_invitation', 'accept_invitation', 'decline_invitation',
             'my_invitations', 'accept_my_invitation', 'decline_my_invitation']
         WHEN 'server' THEN ARRAY[
@@ -164,3 +165,6 @@ COMMENT ON POLICY seen ON orgusers.invitation_roles IS 'Roles of the invitations
 ALTER TABLE orgusers.invitation_groups ENABLE ROW LEVEL SECURITY;
 CREATE POLICY seen ON orgusers.invitation_groups FOR SELECT USING (orgusers.can(org_id, 'users.view'));
 COMMENT ON POLICY seen ON orgusers.invitation_groups IS 'Groups of the invitations that the actor may see';
+
+-- How many are left, invitations_left() says; the rows are nobody's to read.
+ALTER TABLE orgusers.invitation_quota ENABLE ROW LEVEL SECURITY;

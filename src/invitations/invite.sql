@@ -105,6 +105,7 @@ BEGIN
             HINT = 'A locale is a language tag such as en or pt-BR.';
     END IF;
     PERFORM orgusers.require_seat(invite_user.org_id);
+    PERFORM orgusers.take_quota(invite_user.org_id, 1);
 
     -- An expired invitation makes room for a new one; a pending one stays.
     UPDATE orgusers.invitations i SET status = 'canceled', closed_at = clock_timestamp()
@@ -134,7 +135,7 @@ BEGIN
     END IF;
     RETURN invitation.id;
 END $$;
-COMMENT ON FUNCTION orgusers.invite_user(uuid, orgusers.email, text[], text[], text, text, text, boolean) IS 'Invites an address to the organization with roles and groups, by name (no role named: the policy''s default ones), and mails the invitation, unless send is false: then invitation_link() gives a token. Returns the invitation''s id. Needs users.invite, and each role, also one that a group carries, must be one that the actor''s roles may give. OU103 no such role, OU104 no such group, OU106 bad name or locale, OU108 role not the actor''s to give, OU201 no address, OU208 pending or blocking invitation, OU209 a user already, OU301 no seat left, OU401 no mailer key, OU404 no mail template, and what require() raises';
+COMMENT ON FUNCTION orgusers.invite_user(uuid, orgusers.email, text[], text[], text, text, text, boolean) IS 'Invites an address to the organization with roles and groups, by name (no role named: the policy''s default ones), and mails the invitation, unless send is false: then invitation_link() gives a token. Returns the invitation''s id. Needs users.invite, and each role, also one that a group carries, must be one that the actor''s roles may give. OU103 no such role, OU104 no such group, OU106 bad name or locale, OU108 role not the actor''s to give, OU201 no address, OU208 pending or blocking invitation, OU209 a user already, OU212 the day''s invitations are used up, OU301 no seat left, OU401 no mailer key, OU404 no mail template, and what require() raises';
 
 CREATE FUNCTION orgusers.invitation(org_id uuid, id uuid) RETURNS orgusers.invitations
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -166,7 +167,7 @@ CREATE FUNCTION orgusers.renew_invitation(org_id uuid, id uuid) RETURNS orgusers
 DECLARE
     renewed orgusers.invitations;
 BEGIN
-    PERFORM orgusers.require(renew_invitation.org_id, 'users.invite');
+    PERFORM orgusers.authorize_change(renew_invitation.org_id, 'users.invite');
     renewed := orgusers.invitation(renew_invitation.org_id, renew_invitation.id);
     PERFORM orgusers.require_pending(renewed);
     -- From here on it lives by the authority of the actor.
@@ -210,6 +211,7 @@ BEGIN
     IF renewed.expires_at <= clock_timestamp() THEN
         PERFORM orgusers.require_seat(renewed.org_id);
     END IF;
+    PERFORM orgusers.take_quota(renewed.org_id, 1);
     UPDATE orgusers.invitations i
         SET invited_by = renewed.invited_by,
             expires_at = clock_timestamp() + (orgusers.policy_of(i.org_id)).invitation_lifetime
@@ -217,7 +219,7 @@ BEGIN
         RETURNING * INTO renewed;
     PERFORM orgusers.send_invitation(renewed);
 END $$;
-COMMENT ON FUNCTION orgusers.resend_invitation(uuid, uuid) IS 'Mails a pending or expired invitation again with a new token and the whole lifetime; tokens mailed earlier end. The actor becomes its inviter. Needs users.invite and the right to give its roles. OU108 roles not the actor''s to give, OU205 answered or canceled, OU211 no such invitation, OU301 expired, and no seat left, OU401 no mailer key, OU404 no mail template, and what require() raises';
+COMMENT ON FUNCTION orgusers.resend_invitation(uuid, uuid) IS 'Mails a pending or expired invitation again with a new token and the whole lifetime; tokens mailed earlier end. The actor becomes its inviter. Needs users.invite and the right to give its roles. OU108 roles not the actor''s to give, OU205 answered or canceled, OU211 no such invitation, OU212 the day''s invitations are used up, OU301 expired, and no seat left, OU401 no mailer key, OU404 no mail template, and what require() raises';
 
 CREATE FUNCTION orgusers.invitation_link(org_id uuid, id uuid) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

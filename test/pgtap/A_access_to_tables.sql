@@ -4,6 +4,7 @@ BEGIN;
 SELECT no_plan();
 
 -- Two organizations with everything in them.
+UPDATE orgusers.policies SET daily_invitations = 10;
 SELECT act('ann');
 DO $$
 DECLARE
@@ -184,7 +185,7 @@ RESET ROLE;
 SELECT and_commit('');
 SELECT throws_ok('TRUNCATE ' || t, 'OU305', NULL, 'A6: even the owner does not TRUNCATE ' || t)
     FROM unnest(ARRAY['orgusers.memberships CASCADE', 'orgusers.membership_roles', 'orgusers.roles CASCADE', 'orgusers.subscriptions', 'orgusers.users CASCADE',
-                      'orgusers.memberships, orgusers.subscriptions, orgusers.membership_roles, orgusers.group_members, orgusers.membership_permissions, orgusers.space_members']) t;
+                      'orgusers.memberships, orgusers.subscriptions, orgusers.membership_roles, orgusers.group_members, orgusers.membership_permissions, orgusers.space_members, orgusers.invitation_quota']) t;
 SELECT throws_ok('TRUNCATE orgusers.memberships', '0A000', NULL, 'A6: nor memberships alone');
 SELECT is(active('Acme'), 'ann bob cyd', 'A6: and everything is there afterwards');
 SELECT lives_ok('TRUNCATE orgusers.organizations CASCADE', 'A6: with the organizations everything of theirs can go');
