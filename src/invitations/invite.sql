@@ -66,7 +66,7 @@ COMMENT ON FUNCTION orgusers.refuse_declined(uuid, orgusers.email) IS 'Raises OU
 
 CREATE FUNCTION orgusers.invite_user(org_id uuid, email orgusers.email, roles text[] DEFAULT NULL, groups text[] DEFAULT NULL,
                                      first_name text DEFAULT NULL, last_name text DEFAULT NULL, locale text DEFAULT 'en',
-                                     send boolean DEFAULT true)
+                                     send boolean DEFAULT true, spaces text[] DEFAULT NULL)
     RETURNS uuid
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -130,12 +130,16 @@ BEGIN
         SELECT invitation.org_id, invitation.id, unnest(role_ids);
     INSERT INTO orgusers.invitation_groups (org_id, invitation_id, group_id)
         SELECT invitation.org_id, invitation.id, unnest(group_ids);
+    IF cardinality(invite_user.spaces) > 0 THEN
+        PERFORM orgusers.set_invitation_spaces(invitation.org_id, invitation.id, invite_user.spaces);
+    END IF;
+    PERFORM orgusers.require_few_spaces(invitation.org_id, invitation.id);
     IF send IS NOT FALSE THEN
         PERFORM orgusers.send_invitation(invitation);
     END IF;
     RETURN invitation.id;
 END $$;
-COMMENT ON FUNCTION orgusers.invite_user(uuid, orgusers.email, text[], text[], text, text, text, boolean) IS 'Invites an address to the organization with roles and groups, by name (no role named: the policy''s default ones), and mails the invitation, unless send is false: then invitation_link() gives a token. Returns the invitation''s id. Needs users.invite, and each role, also one that a group carries, must be one that the actor''s roles may give. OU103 no such role, OU104 no such group, OU106 bad name or locale, OU108 role not the actor''s to give, OU201 no address, OU208 pending or blocking invitation, OU209 a user already, OU212 the day''s invitations are used up, OU301 no seat left, OU401 no mailer key, OU404 no mail template, and what require() raises';
+COMMENT ON FUNCTION orgusers.invite_user(uuid, orgusers.email, text[], text[], text, text, text, boolean, text[]) IS 'Invites an address to the organization with roles, groups and spaces, by name (no role named: the policy''s default ones), and mails the invitation, unless send is false: then invitation_link() gives a token. Returns the invitation''s id. Needs users.invite, and each role, also one that a group carries, must be one that the actor''s roles may give; spaces need spaces.assign. An invitation counts for the policy''s daily_invitations, sent or not. OU103 no such role, OU104 no such group, OU106 bad name or locale, OU108 role not the actor''s to give, OU111 no such space, OU118 more spaces than the policy allows at once, OU201 no address, OU208 pending or blocking invitation, OU209 a user already, OU212 the day''s invitations are used up, OU301 no seat left, OU306 more spaces than a role can have, OU401 no mailer key, OU404 no mail template, and what require() raises';
 
 CREATE FUNCTION orgusers.invitation(org_id uuid, id uuid) RETURNS orgusers.invitations
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -177,6 +181,13 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION orgusers.renew_invitation(uuid, uuid) IS 'A pending or expired invitation, locked, with the actor as its inviter. Needs users.invite and the right to give its roles. Internal';
 
+CREATE VIEW orgusers.spaces_by_invitation AS
+    SELECT org_id, invitation_id, space_id FROM orgusers.invitation_spaces
+    UNION ALL
+    SELECT g.org_id, g.invitation_id, s.space_id
+    FROM orgusers.invitation_groups g JOIN orgusers.space_groups s USING (org_id, group_id);
+COMMENT ON VIEW orgusers.spaces_by_invitation IS 'Spaces that accepting an invitation assigns, by itself or by its groups. Internal';
+
 CREATE FUNCTION orgusers.require_inviter(invitation orgusers.invitations, sqlstate text) RETURNS void
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -189,8 +200,8 @@ BEGIN
                          SELECT gr.role_id FROM orgusers.invitation_groups ig JOIN orgusers.group_roles gr USING (org_id, group_id)
                          WHERE ig.org_id = invitation.org_id AND ig.invitation_id = invitation.id) AS given
             WHERE NOT orgusers.may_grant(invitation.invited_by, invitation.org_id, given.role_id))
-       AND (NOT EXISTS (SELECT FROM orgusers.invitation_groups ig JOIN orgusers.space_groups sg USING (org_id, group_id)
-                        WHERE ig.org_id = invitation.org_id AND ig.invitation_id = invitation.id)
+       AND (NOT EXISTS (SELECT FROM orgusers.spaces_by_invitation s
+                        WHERE s.org_id = invitation.org_id AND s.invitation_id = invitation.id)
             OR EXISTS (SELECT FROM orgusers.rights r
                        WHERE r.org_id = invitation.org_id AND r.user_id = invitation.invited_by AND r.permission = 'spaces.assign' AND r.everywhere))
     THEN
@@ -201,7 +212,59 @@ BEGIN
                   ELSE 'the inviter may not invite with these roles any more' END,
         HINT = 'Another user of the organization, whose role may give them, can send the invitation again.';
 END $$;
-COMMENT ON FUNCTION orgusers.require_inviter(orgusers.invitations, text) IS 'Raises the SQLSTATE when the inviter may not, or no longer, invite with the invitation''s roles and groups. Internal';
+COMMENT ON FUNCTION orgusers.require_inviter(orgusers.invitations, text) IS 'Raises the SQLSTATE when the inviter may not, or no longer, invite with the invitation''s roles, groups and spaces. Internal';
+
+CREATE FUNCTION orgusers.require_few_spaces(org_id uuid, id uuid) RETURNS void
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    refused record;
+BEGIN
+    SELECT r.name, t.most_spaces INTO refused
+        FROM (SELECT ir.role_id FROM orgusers.invitation_roles ir
+              WHERE ir.org_id = require_few_spaces.org_id AND ir.invitation_id = require_few_spaces.id
+              UNION ALL
+              SELECT gr.role_id FROM orgusers.invitation_groups ig JOIN orgusers.group_roles gr USING (org_id, group_id)
+              WHERE ig.org_id = require_few_spaces.org_id AND ig.invitation_id = require_few_spaces.id) AS given
+        JOIN orgusers.roles r ON r.org_id = require_few_spaces.org_id AND r.id = given.role_id
+        JOIN orgusers.role_templates t ON t.policy = r.policy AND t.id = r.template
+        WHERE t.most_spaces < (SELECT count(DISTINCT s.space_id) FROM orgusers.spaces_by_invitation s
+                               WHERE s.org_id = require_few_spaces.org_id AND s.invitation_id = require_few_spaces.id)
+        ORDER BY t.most_spaces LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'OU306', MESSAGE = format('a user with the role %s would have too many spaces', quote_ident(refused.name)),
+            DETAIL = format('The most spaces that can be assigned to such a user, directly and by groups, is %s.', refused.most_spaces),
+            HINT = 'Name fewer spaces, or another role.';
+    END IF;
+END $$;
+COMMENT ON FUNCTION orgusers.require_few_spaces(uuid, uuid) IS 'Raises OU306 when the invitation gives more spaces than its roles can have. A courtesy to who invites: what counts is the check at acceptance. Internal';
+
+CREATE FUNCTION orgusers.set_invitation_spaces(org_id uuid, id uuid, spaces text[]) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    changed orgusers.invitations;
+    wanted  uuid[];
+BEGIN
+    PERFORM orgusers.authorize_change(set_invitation_spaces.org_id, 'spaces.assign');
+    changed := orgusers.invitation(set_invitation_spaces.org_id, set_invitation_spaces.id);
+    PERFORM orgusers.require_pending(changed);
+    wanted := orgusers.space_ids(changed.org_id, set_invitation_spaces.spaces);
+    PERFORM orgusers.limit_new_spaces(changed.org_id,
+        ARRAY(SELECT unnest(wanted) EXCEPT SELECT s.space_id FROM orgusers.invitation_spaces s
+              WHERE s.org_id = changed.org_id AND s.invitation_id = changed.id));
+    DELETE FROM orgusers.invitation_spaces s
+        WHERE s.org_id = changed.org_id AND s.invitation_id = changed.id AND s.space_id <> ALL (wanted);
+    INSERT INTO orgusers.invitation_spaces (org_id, invitation_id, space_id)
+        SELECT changed.org_id, changed.id, unnest(wanted) ON CONFLICT DO NOTHING;
+    PERFORM orgusers.require_few_spaces(changed.org_id, changed.id);
+    -- They will be assigned by the inviter's authority; without it the invitation could not be accepted.
+    IF wanted <> '{}' AND NOT EXISTS (SELECT FROM orgusers.rights r
+                                      WHERE r.org_id = changed.org_id AND r.user_id = changed.invited_by
+                                        AND r.permission = 'spaces.assign' AND r.everywhere) THEN
+        RAISE EXCEPTION USING ERRCODE = 'OU210', MESSAGE = 'the user who has sent this invitation may not assign spaces',
+            HINT = 'Send it again first, with resend_invitation(): from then on it is yours.';
+    END IF;
+END $$;
+COMMENT ON FUNCTION orgusers.set_invitation_spaces(uuid, uuid, text[]) IS 'Makes a pending or expired invitation assign exactly these spaces, by name, when it is accepted; NULL or an empty array: none. Those of its groups come besides. Needs spaces.assign, which the inviter needs, too, now and at acceptance: resend_invitation() makes the actor the inviter. OU111 no such space, OU118 more new ones than the policy allows at once, OU205 answered or canceled, OU210 the inviter may not assign spaces, OU211 no such invitation, OU306 more than a role of the invitation can have, and what require() raises';
 
 CREATE FUNCTION orgusers.resend_invitation(org_id uuid, id uuid) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -1,14 +1,14 @@
 -- How many invitations a user may send for an organization within a day.
 
 CREATE TABLE orgusers.invitation_quota (
-    org_id  uuid NOT NULL,
+    org_id  uuid NOT NULL REFERENCES orgusers.organizations ON DELETE CASCADE,
     user_id uuid NOT NULL,
     day     date NOT NULL,
     used    integer NOT NULL CHECK (used > 0),
-    PRIMARY KEY (org_id, user_id, day),
-    FOREIGN KEY (org_id, user_id) REFERENCES orgusers.memberships ON DELETE CASCADE
+    PRIMARY KEY (org_id, user_id, day)
 );
 COMMENT ON TABLE orgusers.invitation_quota IS 'Invitations that a user has sent for an organization within a day, where the policy limits them';
+COMMENT ON COLUMN orgusers.invitation_quota.user_id IS 'Who has sent them. No foreign key: the user may be gone, or act from the account above; who comes back on the same day has what was left';
 COMMENT ON COLUMN orgusers.invitation_quota.day IS 'Date in the organization''s time zone';
 SELECT pg_extension_config_dump('orgusers.invitation_quota', '');
 
@@ -34,31 +34,36 @@ BEGIN
     -- The row is what parallel sessions queue behind: the later one adds to what the earlier one has committed.
     INSERT INTO orgusers.invitation_quota AS q (org_id, user_id, day, used)
         SELECT take_quota.org_id, orgusers.current_user_id(), today, wanted WHERE wanted <= most
-        ON CONFLICT (org_id, user_id, day) DO UPDATE SET used = q.used + excluded.used WHERE q.used + excluded.used <= most
+        ON CONFLICT (org_id, user_id, day) DO UPDATE SET used = q.used + excluded.used WHERE q.used <= most - excluded.used
         RETURNING q.used INTO taken;
     IF NOT FOUND THEN
         SELECT o.time_zone INTO zone FROM orgusers.organizations o WHERE o.id = take_quota.org_id;
         SELECT q.used INTO taken FROM orgusers.invitation_quota q
             WHERE q.org_id = take_quota.org_id AND q.user_id = orgusers.current_user_id() AND q.day = today;
         RAISE EXCEPTION USING ERRCODE = 'OU212', MESSAGE = format('you can send %s invitations a day for this organization', most),
-            DETAIL = format('%s are left today.', greatest(most - coalesce(taken, 0), 0)),
-            HINT = format('The next day begins on %s at 00:00, %s.', today + 1, zone);
+            DETAIL = format('Left today: %s. This call needs %s.', greatest(most - coalesce(taken, 0), 0), wanted),
+            HINT = format('The next day begins on %s at 00:00, %s.', to_char(today + 1, 'YYYY-MM-DD'), zone);
     END IF;
     -- Not yesterday's: it can be today again in another time zone, up to two days back.
     IF taken = wanted THEN
         DELETE FROM orgusers.invitation_quota q
-            WHERE q.org_id = take_quota.org_id AND q.user_id = orgusers.current_user_id() AND q.day < today - 2;
+            WHERE q.org_id = take_quota.org_id AND q.day < today - 2;
     END IF;
 END $$;
 COMMENT ON FUNCTION orgusers.take_quota(uuid, integer) IS 'Takes so many invitations (wanted) from what the policy''s daily_invitations leaves the actor today, all or none: OU212. A rollback gives them back. Without a limit nothing is counted. The caller holds the organization''s lock. Internal';
 
 CREATE FUNCTION orgusers.invitations_left(org_id uuid) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    most integer;
+    used integer;
 BEGIN
     PERFORM orgusers.require(invitations_left.org_id, 'users.invite');
-    RETURN greatest((orgusers.policy_of(invitations_left.org_id)).daily_invitations
-        - coalesce((SELECT q.used FROM orgusers.invitation_quota q
-                    WHERE q.org_id = invitations_left.org_id AND q.user_id = orgusers.current_user_id()
-                      AND q.day = orgusers.today(invitations_left.org_id)), 0), 0);
+    most := (orgusers.policy_of(invitations_left.org_id)).daily_invitations;
+    SELECT q.used INTO used FROM orgusers.invitation_quota q
+        WHERE q.org_id = invitations_left.org_id AND q.user_id = orgusers.current_user_id()
+          AND q.day = orgusers.today(invitations_left.org_id);
+    -- A limit that was lowered since can be below what is used. Without one, this is NULL.
+    RETURN CASE WHEN most < used THEN 0 ELSE most - coalesce(used, 0) END;
 END $$;
 COMMENT ON FUNCTION orgusers.invitations_left(uuid) IS 'How many invitations the actor can still send for the organization today, by the organization''s time zone; NULL without a limit. Needs users.invite. Raises what require() raises';

@@ -26,6 +26,7 @@ BEGIN
         PERFORM orgusers.create_space(org(called), 'room');
         PERFORM orgusers.set_user_spaces(org(called), CASE called WHEN 'Acme' THEN person('bob') ELSE person('fay') END, '{room}');
         PERFORM orgusers.set_group_spaces(org(called), 'ops', '{room}');
+        PERFORM orgusers.set_invitation_spaces(org(called), inv(called, 'dan'), '{room}');
         PERFORM orgusers.set_user_permissions(org(called), CASE called WHEN 'Acme' THEN person('bob') ELSE person('fay') END, '{billing.view}');
     END LOOP;
     -- cyd is in both, and works in the other one.
@@ -67,6 +68,7 @@ INSERT INTO readable VALUES
     ('orgusers.subscriptions',     0, 0, 1, 1, 1),
     ('orgusers.invitations',       0, 0, 0, 1, 1),
     ('orgusers.invitation_roles',  0, 0, 0, 1, 1),
+    ('orgusers.invitation_spaces', 0, 0, 0, 1, 1),
     ('orgusers.invitation_groups', 0, 0, 0, 1, 1);
 -- The rule-books are everybody's to read.
 CREATE TEMP TABLE rule_books (name regclass PRIMARY KEY);
@@ -185,7 +187,7 @@ RESET ROLE;
 SELECT and_commit('');
 SELECT throws_ok('TRUNCATE ' || t, 'OU305', NULL, 'A6: even the owner does not TRUNCATE ' || t)
     FROM unnest(ARRAY['orgusers.memberships CASCADE', 'orgusers.membership_roles', 'orgusers.roles CASCADE', 'orgusers.subscriptions', 'orgusers.users CASCADE',
-                      'orgusers.memberships, orgusers.subscriptions, orgusers.membership_roles, orgusers.group_members, orgusers.membership_permissions, orgusers.space_members, orgusers.invitation_quota']) t;
+                      'orgusers.memberships, orgusers.subscriptions, orgusers.membership_roles, orgusers.group_members, orgusers.membership_permissions, orgusers.space_members']) t;
 SELECT throws_ok('TRUNCATE orgusers.memberships', '0A000', NULL, 'A6: nor memberships alone');
 SELECT is(active('Acme'), 'ann bob cyd', 'A6: and everything is there afterwards');
 SELECT lives_ok('TRUNCATE orgusers.organizations CASCADE', 'A6: with the organizations everything of theirs can go');
