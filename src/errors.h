@@ -38,6 +38,7 @@
 #define ERRCODE_OU_SELF_FORBIDDEN			OU_SQLSTATE('1', '0', '9')	/* the policy forbids doing that to oneself */
 #define ERRCODE_OU_MEMBER_STATE				OU_SQLSTATE('1', '1', '0')	/* the membership's status does not allow it */
 #define ERRCODE_OU_UNKNOWN_SPACE			OU_SQLSTATE('1', '1', '1')	/* no such space in the organization */
+#define ERRCODE_OU_TOO_MANY_AT_ONCE			OU_SQLSTATE('1', '1', '8')	/* more spaces than one call assigns */
 
 /* invitations */
 #define ERRCODE_OU_BAD_EMAIL				OU_SQLSTATE('2', '0', '1')	/* not a valid e-mail address */
@@ -51,6 +52,7 @@
 #define ERRCODE_OU_ALREADY_MEMBER			OU_SQLSTATE('2', '0', '9')	/* the address is a user's of the organization */
 #define ERRCODE_OU_INVITER_LAPSED			OU_SQLSTATE('2', '1', '0')	/* the inviter may not invite so any more */
 #define ERRCODE_OU_UNKNOWN_INVITATION		OU_SQLSTATE('2', '1', '1')	/* no such invitation, for this actor */
+#define ERRCODE_OU_QUOTA_EXHAUSTED			OU_SQLSTATE('2', '1', '2')	/* the day's invitations are used up */
 
 /* invariants */
 #define ERRCODE_OU_SEATS_EXHAUSTED			OU_SQLSTATE('3', '0', '1')	/* more users than the plan has seats */
@@ -58,6 +60,7 @@
 #define ERRCODE_OU_TOO_FEW_HOLDERS			OU_SQLSTATE('3', '0', '3')	/* the role would have too few holders */
 #define ERRCODE_OU_TOO_MANY_HOLDERS			OU_SQLSTATE('3', '0', '4')	/* the role would have too many holders */
 #define ERRCODE_OU_TRUNCATE					OU_SQLSTATE('3', '0', '5')	/* TRUNCATE would break an invariant */
+#define ERRCODE_OU_TOO_MANY_SPACES			OU_SQLSTATE('3', '0', '6')	/* more spaces than the role can have */
 
 /* mail */
 #define ERRCODE_OU_NO_MAILER_KEY			OU_SQLSTATE('4', '0', '1')	/* no key to seal a token with */

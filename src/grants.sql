@@ -36,9 +36,11 @@ CREATE FUNCTION orgusers.audience_functions(audience text) RETURNS text[]
             'list_users', 'set_user_roles', 'set_user_groups', 'remove_user', 'deactivate_user', 'reactivate_user',
             'create_group', 'rename_group', 'delete_group', 'set_group_roles',
             'create_space', 'rename_space', 'delete_space', 'set_user_spaces', 'set_group_spaces', 'set_user_permissions',
+            'assign_spaces', 'unassign_spaces', 'list_spaces', 'list_space_users', 'set_invitation_spaces',
             'set_billing_admin', 'set_billing_cc', 'billing_contact',
             -- invitations
             'invite_user', 'invite_users', 'list_invitations', 'resend_invitation', 'invitation_link', 'cancel_invitation', 'remove_invitation',
+            'invitations_left',
             'preview_invitation', 'accept_invitation', 'decline_invitation',
             'my_invitations', 'accept_my_invitation', 'decline_my_invitation']
         WHEN 'server' THEN ARRAY[
@@ -70,7 +72,7 @@ BEGIN
     IF audience = 'application' THEN
         EXECUTE format('GRANT SELECT ON orgusers.users, orgusers.current_organizations, orgusers.organizations, orgusers.memberships, orgusers.roles, orgusers.role_permissions,'
             ' orgusers.membership_roles, orgusers.membership_permissions, orgusers.spaces, orgusers.space_members, orgusers.space_groups, orgusers.groups, orgusers.group_members, orgusers.group_roles, orgusers.subscriptions,'
-            ' orgusers.invitations, orgusers.invitation_roles, orgusers.invitation_groups,'
+            ' orgusers.invitations, orgusers.invitation_roles, orgusers.invitation_groups, orgusers.invitation_spaces,'
             ' orgusers.policies, orgusers.plans, orgusers.permissions, orgusers.role_templates,'
             ' orgusers.role_template_permissions, orgusers.role_template_grants, orgusers.base_permissions TO %s', role);
     ELSIF audience = 'developer' THEN
@@ -164,3 +166,10 @@ COMMENT ON POLICY seen ON orgusers.invitation_roles IS 'Roles of the invitations
 ALTER TABLE orgusers.invitation_groups ENABLE ROW LEVEL SECURITY;
 CREATE POLICY seen ON orgusers.invitation_groups FOR SELECT USING (orgusers.can(org_id, 'users.view'));
 COMMENT ON POLICY seen ON orgusers.invitation_groups IS 'Groups of the invitations that the actor may see';
+
+ALTER TABLE orgusers.invitation_spaces ENABLE ROW LEVEL SECURITY;
+CREATE POLICY seen ON orgusers.invitation_spaces FOR SELECT USING (orgusers.can(org_id, 'users.view') AND orgusers.can(org_id, space_id, 'spaces.view'));
+COMMENT ON POLICY seen ON orgusers.invitation_spaces IS 'Spaces that the actor may see of the invitations that the actor may see';
+
+-- How many are left, invitations_left() says; the rows are nobody's to read.
+ALTER TABLE orgusers.invitation_quota ENABLE ROW LEVEL SECURITY;

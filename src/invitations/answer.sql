@@ -14,7 +14,7 @@ END $$;
 COMMENT ON FUNCTION orgusers.invitation_by_token(orgusers.invitation_token) IS 'The invitation that a token opens, and whether the token went out by mail; OU203, which says nothing more, when it opens none. Internal';
 
 CREATE FUNCTION orgusers.preview_invitation(token orgusers.invitation_token)
-    RETURNS TABLE (org_id uuid, organization text, email orgusers.email, invited_by text, roles text[], status text, expires_at timestamptz)
+    RETURNS TABLE (org_id uuid, organization text, email orgusers.email, invited_by text, roles text[], spaces text[], status text, expires_at timestamptz)
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     opened record;
@@ -24,13 +24,15 @@ BEGIN
         SELECT o.id, o.name, i.email, coalesce(u.display_name, u.email::text),
                ARRAY(SELECT r.name FROM orgusers.invitation_roles ir JOIN orgusers.roles r ON r.org_id = ir.org_id AND r.id = ir.role_id
                      WHERE ir.org_id = i.org_id AND ir.invitation_id = i.id ORDER BY r.name),
+               ARRAY(SELECT s.name FROM orgusers.invitation_spaces sp JOIN orgusers.spaces s ON s.org_id = sp.org_id AND s.id = sp.space_id
+                     WHERE sp.org_id = i.org_id AND sp.invitation_id = i.id ORDER BY s.name),
                orgusers.status_now(i), i.expires_at
         FROM orgusers.invitations i
         JOIN orgusers.organizations o ON o.id = i.org_id
         LEFT JOIN orgusers.users u ON u.id = i.invited_by
         WHERE i.org_id = opened.org_id AND i.id = opened.invitation_id;
 END $$;
-COMMENT ON FUNCTION orgusers.preview_invitation(orgusers.invitation_token) IS 'What the invitation says that a token opens: organization, address, inviter, roles, status (pending, expired, accepted, declined, canceled) and expiry. Changes nothing, so that mail scanners that follow links burn nothing. Whoever has the token may call it, also anonymously. OU203 the token opens nothing';
+COMMENT ON FUNCTION orgusers.preview_invitation(orgusers.invitation_token) IS 'What the invitation says that a token opens: organization, address, inviter, roles, spaces, status (pending, expired, accepted, declined, canceled) and expiry. Changes nothing, so that mail scanners that follow links burn nothing. Whoever has the token may call it, also anonymously. OU203 the token opens nothing';
 
 CREATE FUNCTION orgusers.require_invited(invitation orgusers.invitations, by_mail boolean) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -115,6 +117,9 @@ BEGIN
     INSERT INTO orgusers.group_members (org_id, group_id, user_id)
         SELECT ig.org_id, ig.group_id, actor FROM orgusers.invitation_groups ig
         WHERE ig.org_id = invitation.org_id AND ig.invitation_id = invitation.id ON CONFLICT DO NOTHING;
+    INSERT INTO orgusers.space_members (org_id, space_id, user_id)
+        SELECT s.org_id, s.space_id, actor FROM orgusers.invitation_spaces s
+        WHERE s.org_id = invitation.org_id AND s.invitation_id = invitation.id ON CONFLICT DO NOTHING;
     UPDATE orgusers.invitations i SET status = 'accepted', answered_by = actor, closed_at = clock_timestamp()
         WHERE i.org_id = invitation.org_id AND i.id = invitation.id;
     PERFORM orgusers.withdraw_mail(invitation.org_id, invitation.id);
@@ -135,7 +140,7 @@ BEGIN
     SELECT * INTO opened FROM orgusers.invitation_by_token(token);
     RETURN orgusers.accept(opened.org_id, opened.invitation_id, token);
 END $$;
-COMMENT ON FUNCTION orgusers.accept_invitation(orgusers.invitation_token) IS 'Accepts the invitation that a token opens; returns the organization''s id, also when the actor has accepted it before. Pass the token as a bound parameter of its type: then the server''s log shows no usable token. Any signed-in user with the invited address: a token that came by mail proves it, one from invitation_link() needs it verified before. OU001 nobody is signed in, OU110 deactivated there, OU203 the token opens nothing, OU204 expired, OU205 answered or canceled, OU206 for another address, OU207 address not verified, OU210 the inviter''s authority has ended, OU301 no seat left, OU304 too many holders of a role';
+COMMENT ON FUNCTION orgusers.accept_invitation(orgusers.invitation_token) IS 'Accepts the invitation that a token opens; returns the organization''s id, also when the actor has accepted it before. Pass the token as a bound parameter of its type: then the server''s log shows no usable token. Any signed-in user with the invited address: a token that came by mail proves it, one from invitation_link() needs it verified before. OU001 nobody is signed in, OU110 deactivated there, OU203 the token opens nothing, OU204 expired, OU205 answered or canceled, OU206 for another address, OU207 address not verified, OU210 the inviter''s authority has ended, OU301 no seat left, OU304 too many holders of a role, OU306 more spaces than a role can have';
 
 CREATE FUNCTION orgusers.require_mine(org_id uuid, id uuid) RETURNS void
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -54,6 +54,18 @@ CREATE INDEX invitation_groups_org_id_group_id_idx ON orgusers.invitation_groups
 COMMENT ON TABLE orgusers.invitation_groups IS 'Groups that accepting the invitation puts the user in';
 SELECT pg_extension_config_dump('orgusers.invitation_groups', '');
 
+CREATE TABLE orgusers.invitation_spaces (
+    org_id        uuid NOT NULL,
+    invitation_id uuid NOT NULL,
+    space_id      uuid NOT NULL,
+    PRIMARY KEY (org_id, invitation_id, space_id),
+    FOREIGN KEY (org_id, invitation_id) REFERENCES orgusers.invitations ON DELETE CASCADE,
+    FOREIGN KEY (org_id, space_id) REFERENCES orgusers.spaces ON DELETE CASCADE
+);
+CREATE INDEX invitation_spaces_org_id_space_id_idx ON orgusers.invitation_spaces (org_id, space_id);
+COMMENT ON TABLE orgusers.invitation_spaces IS 'Spaces that accepting the invitation assigns to the user';
+SELECT pg_extension_config_dump('orgusers.invitation_spaces', '');
+
 CREATE TABLE orgusers.invitation_tokens (
     org_id        uuid NOT NULL,
     digest        bytea NOT NULL CHECK (octet_length(digest) = 32),

@@ -100,7 +100,7 @@ COMMENT ON COLUMN orgusers.role_templates.founder IS 'Given to the user who make
 COMMENT ON COLUMN orgusers.role_templates.by_default IS 'Given by an invitation that names no role';
 COMMENT ON COLUMN orgusers.role_templates.least_holders IS 'No change may leave an organization with fewer active holders. A raised number binds the next change of each organization';
 COMMENT ON COLUMN orgusers.role_templates.most_holders IS 'No change may leave an organization with more active holders; NULL is no limit. A lowered number binds the next change of each organization';
-COMMENT ON COLUMN orgusers.role_templates.most_spaces IS 'Most spaces that can be assigned to a holder; NULL is no limit';
+COMMENT ON COLUMN orgusers.role_templates.most_spaces IS 'Most spaces that can be assigned to a holder, directly and by groups; NULL is no limit. Of several roles the smallest counts. A lowered number binds the next change about each user';
 COMMENT ON COLUMN orgusers.role_templates.holds_seat IS 'Holders take a seat of the plan. Roles that do and roles that do not are never held together';
 COMMENT ON COLUMN orgusers.role_templates.reaches_below IS 'What the role permits in an account it permits in all its sub-accounts, too';
 COMMENT ON COLUMN orgusers.role_templates.editable IS 'An organization may change what its role permits, delete the role, and make further roles like it';

@@ -4,6 +4,7 @@ BEGIN;
 SELECT no_plan();
 
 -- Two organizations with everything in them.
+UPDATE orgusers.policies SET daily_invitations = 10;
 SELECT act('ann');
 DO $$
 DECLARE
@@ -25,6 +26,7 @@ BEGIN
         PERFORM orgusers.create_space(org(called), 'room');
         PERFORM orgusers.set_user_spaces(org(called), CASE called WHEN 'Acme' THEN person('bob') ELSE person('fay') END, '{room}');
         PERFORM orgusers.set_group_spaces(org(called), 'ops', '{room}');
+        PERFORM orgusers.set_invitation_spaces(org(called), inv(called, 'dan'), '{room}');
         PERFORM orgusers.set_user_permissions(org(called), CASE called WHEN 'Acme' THEN person('bob') ELSE person('fay') END, '{billing.view}');
     END LOOP;
     -- cyd is in both, and works in the other one.
@@ -66,6 +68,7 @@ INSERT INTO readable VALUES
     ('orgusers.subscriptions',     0, 0, 1, 1, 1),
     ('orgusers.invitations',       0, 0, 0, 1, 1),
     ('orgusers.invitation_roles',  0, 0, 0, 1, 1),
+    ('orgusers.invitation_spaces', 0, 0, 0, 1, 1),
     ('orgusers.invitation_groups', 0, 0, 0, 1, 1);
 -- The rule-books are everybody's to read.
 CREATE TEMP TABLE rule_books (name regclass PRIMARY KEY);

@@ -16,6 +16,8 @@ BEGIN
         PERFORM orgusers.set_plan(org(called), 'paid', CASE called WHEN 'Acme' THEN person('ann') ELSE person('eve') END);
         PERFORM orgusers.create_group(org(called), CASE called WHEN 'Acme' THEN 'ours' ELSE 'theirs' END, '{USER}');
         PERFORM orgusers.create_space(org(called), CASE called WHEN 'Acme' THEN 'ours' ELSE 'theirs' END);
+        PERFORM orgusers.create_space(org(called), 'held');
+        PERFORM orgusers.set_user_spaces(org(called), CASE called WHEN 'Acme' THEN person('bob') ELSE person('fay') END, '{held}');
         PERFORM orgusers.invite_user(org(called), (CASE called WHEN 'Acme' THEN 'cyd@example.org' ELSE 'dan@example.org' END)::orgusers.email);
     END LOOP;
     PERFORM act('eve');
@@ -59,12 +61,16 @@ INSERT INTO calls VALUES
     ('set_billing_admin', ARRAY['org(''Acme'')', 'person(''bob'')']),
     ('set_billing_cc', ARRAY['org(''Acme'')', '''{x@example.org}''']),
     ('billing_contact', ARRAY['org(''Acme'')']),
-    ('invite_user', ARRAY['org(''Acme'')', '''x@example.org''', '''{USER}''', '''{ours}''', '''X''', '''Y''', '''en''', 'true']),
+    ('invite_user', ARRAY['org(''Acme'')', '''x@example.org''', '''{USER}''', '''{ours}''', '''X''', '''Y''', '''en''', 'true', '''{ours}''']),
     ('list_invitations', ARRAY['org(''Acme'')', '''pending''', '''ffffffff-ffff-ffff-ffff-ffffffffffff''', '10']),
     ('resend_invitation', ARRAY['org(''Acme'')', 'inv(''Acme'', ''cyd'')']),
     ('invitation_link', ARRAY['org(''Acme'')', 'inv(''Acme'', ''cyd'')']),
     ('cancel_invitation', ARRAY['org(''Acme'')', 'inv(''Acme'', ''cyd'')']),
     ('remove_invitation', ARRAY['org(''Acme'')', 'inv(''Acme'', ''cyd'')']),
+    ('assign_spaces', ARRAY['org(''Acme'')', 'person(''bob'')', '''{ours}''']), ('unassign_spaces', ARRAY['org(''Acme'')', 'person(''bob'')', '''{held}''']),
+    ('list_spaces', ARRAY['org(''Acme'')', '''o''', '''a''', '10']), ('list_space_users', ARRAY['org(''Acme'')', '''ours''', '''a@example.org''', '10']),
+    ('set_invitation_spaces', ARRAY['org(''Acme'')', 'inv(''Acme'', ''cyd'')', '''{ours}''']),
+    ('invitations_left', ARRAY['org(''Acme'')']),
     ('preview_invitation', ARRAY['token()::orgusers.invitation_token']),
     ('accept_invitation', ARRAY['token()::orgusers.invitation_token']),
     ('decline_invitation', ARRAY['token()::orgusers.invitation_token']),
@@ -138,7 +144,7 @@ SELECT is(outcome(name, VARIADIC arguments), CASE
         WHEN name = 'remove_invitation' THEN 'OU205'
         WHEN name IN ('new_id', 'require_user', 'explain_access', 'orgs_reached', 'spaces_with', 'cache_stats', 'version', 'sign_out', 'current_user_id', 'my_profile', 'my_organizations', 'current_organization_id', 'my_invitations',
                       'can', 'require', 'has_role', 'is_member', 'orgs_with', 'list_users', 'reactivate_user', 'billing_contact',
-                      'list_invitations', 'preview_invitation', 'act_as', 'billing_addresses') THEN 'nothing changed'
+                      'list_invitations', 'invitations_left', 'list_spaces', 'list_space_users', 'preview_invitation', 'act_as', 'billing_addresses') THEN 'nothing changed'
         ELSE 'changed' END, 'a good call of ' || name) FROM calls ORDER BY name;
 
 -- NULL, one argument after the other. What may be left out is named here; everything else is refused or changes nothing.
@@ -148,9 +154,9 @@ SELECT matches(outcome_with(c.name, c.arguments, place, 'NULL'),
     FROM calls c JOIN public_functions f USING (name), generate_series(1, cardinality(c.arguments)) place,
          LATERAL (SELECT (c.name, name_of(f.called, place)) IN (VALUES
             ('update_profile', 'display_name'), ('update_profile', 'avatar_url'), ('update_profile', 'locale'),
-            ('create_organization', 'id'), ('create_organization', 'time_zone'), ('create_my_organization', 'time_zone'), ('set_user_roles', 'roles'), ('set_user_groups', 'groups'), ('set_group_roles', 'roles'), ('create_group', 'roles'),
+            ('create_organization', 'id'), ('create_organization', 'time_zone'), ('create_my_organization', 'time_zone'), ('set_user_roles', 'roles'), ('set_user_spaces', 'spaces'), ('set_user_groups', 'groups'), ('set_group_roles', 'roles'), ('create_group', 'roles'),
             ('set_billing_cc', 'addresses'), ('set_plan', 'billing_admin_id'),
-            ('invite_user', 'roles'), ('invite_user', 'groups'), ('invite_user', 'first_name'), ('invite_user', 'last_name'), ('invite_user', 'locale'), ('invite_user', 'send'),
+            ('invite_user', 'roles'), ('invite_user', 'groups'), ('invite_user', 'first_name'), ('invite_user', 'last_name'), ('invite_user', 'locale'), ('invite_user', 'send'), ('invite_user', 'spaces'),
             ('register_user', 'display_name'), ('register_user', 'id'), ('register_user', 'email_verified'), ('register_user', 'locale'),
             ('change_email', 'verified'))) AS may (be_left_out)
     ORDER BY c.name, place;

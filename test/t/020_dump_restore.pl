@@ -58,7 +58,9 @@ SELECT orgusers.create_space('$paid', 'room'), orgusers.set_user_spaces('$paid',
 SELECT orgusers.set_user_permissions('$paid', '$users[4]', '{users.view}');
 INSERT INTO orgusers.base_permissions VALUES ('plans_and_groups', 'organization.view');
 SELECT orgusers.remove_user('$paid', '$users[9]');
+UPDATE orgusers.policies SET daily_invitations = 50;
 SELECT orgusers.invite_user('$paid', 'user11\@example.org', '{USER}', '{ops}', 'Pen', 'Ding');
+SELECT orgusers.set_invitation_spaces(org_id, id, '{room}') FROM orgusers.invitations;
 SELECT orgusers.invite_user('$paid', 'accepted\@example.org'), orgusers.invite_user('$paid', 'user13\@example.org');
 SELECT orgusers.invite_user('$paid', 'expired\@example.org'), orgusers.invite_user('$paid', 'user12\@example.org');
 SELECT orgusers.cancel_invitation(org_id, id) FROM orgusers.invitations WHERE email = 'accepted\@example.org'::orgusers.email;
