@@ -114,7 +114,8 @@ CREATE FUNCTION orgusers.invitation_gift(org_id uuid, roles text[], groups text[
                                          OUT role_ids uuid[], OUT group_ids uuid[], OUT space_ids uuid[], OUT refusal text[])
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    hint text;
+    hint   text;
+    detail text;
 BEGIN
     IF invitation_gift.roles <> '{}' THEN
         role_ids := orgusers.role_ids(invitation_gift.org_id, invitation_gift.roles);
@@ -137,8 +138,8 @@ EXCEPTION WHEN OTHERS THEN
     IF SQLSTATE NOT LIKE 'OU%' THEN
         RAISE;
     END IF;
-    GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
-    refusal := ARRAY[SQLSTATE, SQLERRM, hint];
+    GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT, detail = PG_EXCEPTION_DETAIL;
+    refusal := ARRAY[SQLSTATE, SQLERRM, hint, nullif(detail, '')];
 END $$;
 COMMENT ON FUNCTION orgusers.invitation_gift(uuid, text[], text[], text[]) IS 'Ids of the roles (none named: the policy''s default ones), groups and spaces that an invitation gives, or a refusal (SQLSTATE, message, hint) when the actor cannot give them: OU002, OU103, OU104, OU108, OU111, OU118, OU306. Internal';
 
@@ -156,7 +157,7 @@ CREATE TYPE orgusers.wanted_invitation AS (
     former     uuid,
     refusal    text[]
 );
-COMMENT ON TYPE orgusers.wanted_invitation IS 'An invitation that somebody wants to send; former is the expired one that it replaces. When it cannot be sent, refusal has the SQLSTATE, the message and the hint. Internal';
+COMMENT ON TYPE orgusers.wanted_invitation IS 'An invitation that somebody wants to send; former is the expired one that it replaces. When it cannot be sent, refusal has the SQLSTATE, the message, the hint and perhaps a detail. Internal';
 
 CREATE FUNCTION orgusers.invite(org_id uuid, invitations jsonb, send boolean) RETURNS SETOF orgusers.wanted_invitation
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -266,7 +267,9 @@ BEGIN
         jsonb_build_array(jsonb_build_object('email', invite_user.email::text, 'roles', invite_user.roles, 'groups', invite_user.groups, 'spaces', invite_user.spaces,
             'first_name', invite_user.first_name, 'last_name', invite_user.last_name, 'locale', invite_user.locale)),
         invite_user.send);
-    IF made.refusal IS NOT NULL THEN
+    IF made.refusal[4] IS NOT NULL THEN
+        RAISE EXCEPTION USING ERRCODE = made.refusal[1], MESSAGE = made.refusal[2], HINT = made.refusal[3], DETAIL = made.refusal[4];
+    ELSIF made.refusal IS NOT NULL THEN
         RAISE EXCEPTION USING ERRCODE = made.refusal[1], MESSAGE = made.refusal[2], HINT = made.refusal[3];
     END IF;
     RETURN made.id;

@@ -34,10 +34,11 @@ CREATE FUNCTION orgusers.quota_refusal(org_id uuid) RETURNS text[]
     LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT ARRAY['OU212', format('you can send %s invitations a day for this organization', p.daily_invitations),
-                 format('The next day begins on %s at 00:00, %s.', to_char(orgusers.today(o.id) + 1, 'YYYY-MM-DD'), o.time_zone)]
+                 format('The next day begins on %s at 00:00, %s.', to_char(orgusers.today(o.id) + 1, 'YYYY-MM-DD'), o.time_zone),
+                 format('Left today: %s.', orgusers.quota_left(o.id))]
     FROM orgusers.organizations o JOIN orgusers.policies p ON p.id = o.policy WHERE o.id = quota_refusal.org_id;
 END;
-COMMENT ON FUNCTION orgusers.quota_refusal(uuid) IS 'SQLSTATE (OU212), message and hint for who has sent the day''s invitations. Internal';
+COMMENT ON FUNCTION orgusers.quota_refusal(uuid) IS 'SQLSTATE (OU212), message, hint and detail for who has sent the day''s invitations. Internal';
 
 CREATE FUNCTION orgusers.take_quota(org_id uuid, wanted integer) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -59,7 +60,7 @@ BEGIN
     IF NOT FOUND THEN
         refusal := orgusers.quota_refusal(take_quota.org_id);
         RAISE EXCEPTION USING ERRCODE = refusal[1], MESSAGE = refusal[2], HINT = refusal[3],
-            DETAIL = format('Left today: %s. This call needs %s.', orgusers.quota_left(take_quota.org_id), wanted);
+            DETAIL = refusal[4];
     END IF;
     -- Not yesterday's: it can be today again in another time zone, up to two days back.
     IF taken = wanted THEN

@@ -261,7 +261,7 @@ SELECT is((SELECT count(*)::int FROM orgusers.invitations WHERE email = '4@day.e
 CREATE FUNCTION pg_temp.hint(statement text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE h text; d text; BEGIN EXECUTE statement; RETURN NULL; EXCEPTION WHEN OTHERS THEN GET STACKED DIAGNOSTICS h = PG_EXCEPTION_HINT, d = PG_EXCEPTION_DETAIL; RETURN concat_ws(' ', d, h); END $$;
 SELECT is(pg_temp.hint(format($$SELECT orgusers.invite_user(%L, '4@day.example')$$, :'acme')),
-    format('Left today: 0. This call needs 1. The next day begins on %s at 00:00, UTC.', to_char((now() AT TIME ZONE 'UTC')::date + 1, 'YYYY-MM-DD')), 'E3: the error says when the next day begins');
+    format('Left today: 0. The next day begins on %s at 00:00, UTC.', to_char((now() AT TIME ZONE 'UTC')::date + 1, 'YYYY-MM-DD')), 'E3: the error says when the next day begins');
 SELECT matches(pg_temp.hint(format($$SELECT orgusers.assign_spaces(%L, %L, '{one,two,three,five}')$$, :'acme', person('gus'))), 'Assign 3 at most', 'B7: the error says how many spaces a call assigns');
 SELECT act('gus');
 SELECT is(orgusers.invitations_left(:'acme'), 3, 'E3: every admin has as many');
