@@ -39,6 +39,7 @@
 #define ERRCODE_OU_MEMBER_STATE				OU_SQLSTATE('1', '1', '0')	/* the membership's status does not allow it */
 #define ERRCODE_OU_UNKNOWN_SPACE			OU_SQLSTATE('1', '1', '1')	/* no such space in the organization */
 #define ERRCODE_OU_TOO_MANY_AT_ONCE			OU_SQLSTATE('1', '1', '8')	/* more spaces than one call assigns */
+#define ERRCODE_OU_ROLE_KINDS				OU_SQLSTATE('1', '1', '3')	/* free roles beside what takes a seat */
 
 /* invitations */
 #define ERRCODE_OU_BAD_EMAIL				OU_SQLSTATE('2', '0', '1')	/* not a valid e-mail address */
@@ -61,6 +62,7 @@
 #define ERRCODE_OU_TOO_MANY_HOLDERS			OU_SQLSTATE('3', '0', '4')	/* the role would have too many holders */
 #define ERRCODE_OU_TRUNCATE					OU_SQLSTATE('3', '0', '5')	/* TRUNCATE would break an invariant */
 #define ERRCODE_OU_TOO_MANY_SPACES			OU_SQLSTATE('3', '0', '6')	/* more spaces than the role can have */
+#define ERRCODE_OU_BILLING_TIME				OU_SQLSTATE('3', '0', '8')	/* a time that nothing can be billed for */
 
 /* mail */
 #define ERRCODE_OU_NO_MAILER_KEY			OU_SQLSTATE('4', '0', '1')	/* no key to seal a token with */

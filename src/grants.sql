@@ -38,13 +38,15 @@ CREATE FUNCTION orgusers.audience_functions(audience text) RETURNS text[]
             'create_space', 'rename_space', 'delete_space', 'set_user_spaces', 'set_group_spaces', 'set_user_permissions',
             'assign_spaces', 'unassign_spaces', 'list_spaces', 'list_space_users', 'set_invitation_spaces',
             'set_billing_admin', 'set_billing_cc', 'billing_contact',
+            'seat_usage', 'billing_statement',
             -- invitations
             'invite_user', 'invite_users', 'list_invitations', 'resend_invitation', 'invitation_link', 'cancel_invitation', 'remove_invitation',
             'invitations_left',
             'preview_invitation', 'accept_invitation', 'decline_invitation',
             'my_invitations', 'accept_my_invitation', 'decline_my_invitation']
         WHEN 'server' THEN ARRAY[
-            'act_as', 'create_organization', 'register_user', 'set_email_verified', 'change_email', 'set_plan', 'billing_addresses']
+            'act_as', 'create_organization', 'register_user', 'set_email_verified', 'change_email', 'set_plan', 'billing_addresses',
+            'seat_usage_of', 'billing_statement_of']
         WHEN 'mailer' THEN ARRAY['claim_mail', 'mail_sent', 'mail_failed', 'release_mail', 'mail_status']
         WHEN 'developer' THEN ARRAY['protect_table', 'unprotect_table', 'current_user_id', 'can', 'orgs_with', 'orgs_reached', 'is_member',
             'email_in', 'email_out', 'email_eq', 'email_ne', 'email_lt', 'email_le', 'email_gt', 'email_ge', 'email_cmp', 'email_hash', 'email_hash_extended']
@@ -72,6 +74,7 @@ BEGIN
     IF audience = 'application' THEN
         EXECUTE format('GRANT SELECT ON orgusers.users, orgusers.current_organizations, orgusers.organizations, orgusers.memberships, orgusers.roles, orgusers.role_permissions,'
             ' orgusers.membership_roles, orgusers.membership_permissions, orgusers.spaces, orgusers.space_members, orgusers.space_groups, orgusers.groups, orgusers.group_members, orgusers.group_roles, orgusers.subscriptions,'
+            ' orgusers.seat_ledger, orgusers.plan_ledger,'
             ' orgusers.invitations, orgusers.invitation_roles, orgusers.invitation_groups, orgusers.invitation_spaces,'
             ' orgusers.policies, orgusers.plans, orgusers.permissions, orgusers.role_templates,'
             ' orgusers.role_template_permissions, orgusers.role_template_grants, orgusers.base_permissions TO %s', role);
@@ -154,6 +157,14 @@ COMMENT ON POLICY seen ON orgusers.current_organizations IS 'The actor''s own';
 ALTER TABLE orgusers.subscriptions ENABLE ROW LEVEL SECURITY;
 CREATE POLICY seen ON orgusers.subscriptions FOR SELECT USING (orgusers.can(org_id, 'billing.view'));
 COMMENT ON POLICY seen ON orgusers.subscriptions IS 'Subscriptions of organizations whose billing the actor may see';
+
+ALTER TABLE orgusers.seat_ledger ENABLE ROW LEVEL SECURITY;
+CREATE POLICY seen ON orgusers.seat_ledger FOR SELECT USING (orgusers.can(org_id, 'billing.view'));
+COMMENT ON POLICY seen ON orgusers.seat_ledger IS 'Seat time of organizations whose billing the actor may see';
+
+ALTER TABLE orgusers.plan_ledger ENABLE ROW LEVEL SECURITY;
+CREATE POLICY seen ON orgusers.plan_ledger FOR SELECT USING (orgusers.can(org_id, 'billing.view'));
+COMMENT ON POLICY seen ON orgusers.plan_ledger IS 'Past plans of organizations whose billing the actor may see';
 
 ALTER TABLE orgusers.invitations ENABLE ROW LEVEL SECURITY;
 CREATE POLICY seen ON orgusers.invitations FOR SELECT USING (orgusers.can(org_id, 'users.view'));

@@ -76,13 +76,11 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION USING ERRCODE = 'OU107', MESSAGE = 'this id of an organization is in use';
     END IF;
-    INSERT INTO orgusers.roles (org_id, policy, template, name)
-        SELECT org, t.policy, t.id, t.name FROM orgusers.role_templates t WHERE t.policy = rules.id;
-    INSERT INTO orgusers.memberships (org_id, user_id) VALUES (org, actor);
-    INSERT INTO orgusers.membership_roles (org_id, user_id, role_id)
-        SELECT org, actor, r.id
-        FROM orgusers.roles r JOIN orgusers.role_templates t ON t.policy = r.policy AND t.id = r.template
-        WHERE r.org_id = org AND t.founder;
+    INSERT INTO orgusers.roles (org_id, policy, template, name, holds_seat)
+        SELECT org, t.policy, t.id, t.name, t.holds_seat FROM orgusers.role_templates t WHERE t.policy = rules.id;
+    PERFORM orgusers.enroll(org, actor, ARRAY(
+        SELECT r.id FROM orgusers.roles r JOIN orgusers.role_templates t ON t.policy = r.policy AND t.id = r.template
+        WHERE r.org_id = org AND t.founder));
     -- A paid default plan has the founder as billing admin.
     INSERT INTO orgusers.subscriptions (org_id, plan, paid, billing_admin_id)
         SELECT org, p.id, p.paid, CASE WHEN p.paid THEN actor END FROM orgusers.plans p WHERE p.id = rules.default_plan;

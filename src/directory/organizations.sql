@@ -54,12 +54,17 @@ CREATE TABLE orgusers.memberships (
     invited_by     uuid,
     joined_at      timestamptz NOT NULL DEFAULT now(),
     deactivated_at timestamptz,
+    holds_seat     boolean NOT NULL DEFAULT true,
+    seat_since     timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (org_id, user_id),
+    -- For the foreign keys that keep free roles apart; it is also how the organizations of a user are found.
+    UNIQUE (user_id, org_id, holds_seat),
     CHECK ((status = 'deactivated') = (deactivated_at IS NOT NULL))
 );
-CREATE INDEX memberships_user_id_org_id_idx ON orgusers.memberships (user_id, org_id);
 COMMENT ON TABLE orgusers.memberships IS 'Who is a user of which organization';
 COMMENT ON COLUMN orgusers.memberships.status IS 'active, or deactivated: kept with roles and groups, but without rights and without a seat';
+COMMENT ON COLUMN orgusers.memberships.holds_seat IS 'Takes a seat of the plan while active; false for a free user, who holds free roles and nothing else. Without roles a user takes a seat, unless the last free role has been deleted';
+COMMENT ON COLUMN orgusers.memberships.seat_since IS 'Since when the user has taken a seat of the organization without a break, or, deactivated or free, since when none. Kept by a trigger; the seat''s time before is in seat_ledger';
 COMMENT ON COLUMN orgusers.memberships.invited_by IS 'User whose invitation was accepted, who may be gone since; NULL for the founder';
 SELECT pg_extension_config_dump('orgusers.memberships', '');
 

@@ -192,7 +192,8 @@ DECLARE
     refused text;
 BEGIN
     PERFORM orgusers.authorize_change(set_user_permissions.org_id, 'permissions.assign');
-    PERFORM orgusers.member(set_user_permissions.org_id, set_user_permissions.user_id);
+    PERFORM orgusers.require_kind((orgusers.member(set_user_permissions.org_id, set_user_permissions.user_id)).holds_seat OR wanted = '{}',
+        'a free user has no single permissions');
     PERFORM orgusers.refuse_self(set_user_permissions.org_id, set_user_permissions.user_id,
         (orgusers.policy_of(set_user_permissions.org_id)).own_role_change, 'change the permissions of');
     SELECT coalesce(p, 'NULL') INTO refused FROM unnest(wanted) p
@@ -215,4 +216,4 @@ BEGIN
     INSERT INTO orgusers.membership_permissions (org_id, user_id, permission)
         SELECT set_user_permissions.org_id, set_user_permissions.user_id, unnest(wanted) ON CONFLICT DO NOTHING;
 END $$;
-COMMENT ON FUNCTION orgusers.set_user_permissions(uuid, uuid, text[]) IS 'Gives a user of the organization exactly these single permissions, beside those of roles; NULL or an empty array takes all. Needs permissions.assign, and each permission given or taken must be one that the actor has. OU102 no such user there, OU105 no such permission, OU108 not the actor''s to give, OU109 own permissions, and what require() raises';
+COMMENT ON FUNCTION orgusers.set_user_permissions(uuid, uuid, text[]) IS 'Gives a user of the organization exactly these single permissions, beside those of roles; NULL or an empty array takes all. Needs permissions.assign, and each permission given or taken must be one that the actor has. OU102 no such user there, OU105 no such permission, OU108 not the actor''s to give, OU109 own permissions, OU113 a free user, and what require() raises';

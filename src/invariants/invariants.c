@@ -220,7 +220,7 @@ check_seats(TriggerData *trigger, OrgusersTouched *org)
 					   " AND (SELECT count(*) FROM"
 					   "      (SELECT FROM orgusers.memberships m"
 					   "       WHERE m.org_id = s.org_id"
-					   "       AND m.status = 'active'"
+					   "       AND m.status = 'active' AND m.holds_seat"
 					   "       LIMIT p.seats + 1) AS counted)"
 					   "     > p.seats",
 					   &org->org_id))
@@ -231,7 +231,7 @@ check_seats(TriggerData *trigger, OrgusersTouched *org)
 						violation_text(1)) :
 				 errmsg("the organization has no seat left on the plan %s",
 						violation_text(1)),
-				 errdetail("The plan has seats for %s active users.",
+				 errdetail("The plan has seats for %s active users; free ones take none.",
 						   violation_text(2)),
 				 errhint("Remove or deactivate a user, or change the plan."),
 				 errtableconstraint(trigger->tg_relation,
@@ -326,7 +326,7 @@ check_billing_admin(TriggerData *trigger, OrgusersTouched *org)
 
 /*
  * orgusers_seats_check
- *		Constraint trigger: no more active users than the plan has seats.
+ *		Constraint trigger: no more users take a seat than the plan has.
  *
  * On memberships and subscriptions, for what can raise the count or lower the
  * cap.  Raises OU301.

@@ -8,7 +8,7 @@ COMMENT ON FUNCTION orgusers.lock_organization(uuid) IS 'Takes, until the end of
 
 CREATE FUNCTION orgusers.seats_check() RETURNS trigger
     LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'orgusers_seats_check';
-COMMENT ON FUNCTION orgusers.seats_check() IS 'Constraint trigger: an organization has no more active users than its plan has seats (OU301)';
+COMMENT ON FUNCTION orgusers.seats_check() IS 'Constraint trigger: no more users of an organization take a seat than its plan has (OU301)';
 
 CREATE FUNCTION orgusers.holders_check() RETURNS trigger
     LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'orgusers_holders_check';
@@ -30,19 +30,21 @@ COMMENT ON FUNCTION orgusers.truncate_check() IS 'TRUNCATE trigger: not while th
 
 -- At the end of the statement: a refusal belongs to the call that asked for too much.
 CREATE CONSTRAINT TRIGGER seats AFTER INSERT ON orgusers.memberships
-    DEFERRABLE FOR EACH ROW WHEN (NEW.status = 'active') EXECUTE FUNCTION orgusers.seats_check();
-COMMENT ON TRIGGER seats ON orgusers.memberships IS 'No more active users than the plan has seats';
+    DEFERRABLE FOR EACH ROW WHEN (NEW.status = 'active' AND NEW.holds_seat) EXECUTE FUNCTION orgusers.seats_check();
+COMMENT ON TRIGGER seats ON orgusers.memberships IS 'No more users take a seat than the plan has';
 CREATE CONSTRAINT TRIGGER seats_update AFTER UPDATE ON orgusers.memberships
-    DEFERRABLE FOR EACH ROW WHEN (NEW.status = 'active' AND (OLD.org_id, OLD.status) IS DISTINCT FROM (NEW.org_id, NEW.status))
+    DEFERRABLE FOR EACH ROW
+    WHEN (NEW.status = 'active' AND NEW.holds_seat
+          AND (OLD.org_id, OLD.status, OLD.holds_seat) IS DISTINCT FROM (NEW.org_id, NEW.status, NEW.holds_seat))
     EXECUTE FUNCTION orgusers.seats_check();
-COMMENT ON TRIGGER seats_update ON orgusers.memberships IS 'No more active users than the plan has seats';
+COMMENT ON TRIGGER seats_update ON orgusers.memberships IS 'No more users take a seat than the plan has';
 CREATE CONSTRAINT TRIGGER seats AFTER INSERT ON orgusers.subscriptions
     DEFERRABLE FOR EACH ROW EXECUTE FUNCTION orgusers.seats_check();
-COMMENT ON TRIGGER seats ON orgusers.subscriptions IS 'No more active users than the plan has seats';
+COMMENT ON TRIGGER seats ON orgusers.subscriptions IS 'No more users take a seat than the plan has';
 CREATE CONSTRAINT TRIGGER seats_update AFTER UPDATE ON orgusers.subscriptions
     DEFERRABLE FOR EACH ROW WHEN ((OLD.org_id, OLD.plan) IS DISTINCT FROM (NEW.org_id, NEW.plan))
     EXECUTE FUNCTION orgusers.seats_check();
-COMMENT ON TRIGGER seats_update ON orgusers.subscriptions IS 'No more active users than the plan has seats';
+COMMENT ON TRIGGER seats_update ON orgusers.subscriptions IS 'No more users take a seat than the plan has';
 
 -- Whatever gives a space, or a role that limits them.
 CREATE CONSTRAINT TRIGGER most_spaces AFTER INSERT OR UPDATE ON orgusers.space_members
@@ -109,11 +111,11 @@ BEGIN
     END IF;
     FOR org IN SELECT s.org_id FROM orgusers.subscriptions s WHERE s.plan = NEW.id ORDER BY s.org_id LOOP
         PERFORM orgusers.lock_organization(org);
-        SELECT count(*) INTO used FROM orgusers.memberships m WHERE m.org_id = org AND m.status = 'active';
+        SELECT count(*) INTO used FROM orgusers.memberships m WHERE m.org_id = org AND m.status = 'active' AND m.holds_seat;
         IF used > NEW.seats THEN
             RAISE EXCEPTION USING ERRCODE = 'OU301', TABLE = TG_TABLE_NAME, SCHEMA = TG_TABLE_SCHEMA, CONSTRAINT = TG_NAME,
                 MESSAGE = format('the plan %s cannot have fewer seats than its organizations use', NEW.title),
-                DETAIL = format('Organization %s has %s active users.', org, used),
+                DETAIL = format('In organization %s %s users take a seat.', org, used),
                 HINT = 'Make a new plan with fewer seats and move organizations to it.';
         END IF;
     END LOOP;

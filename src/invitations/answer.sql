@@ -105,15 +105,9 @@ BEGIN
     SELECT * INTO STRICT invitation FROM orgusers.invitations i WHERE i.org_id = accept.org_id AND i.id = accept.id;
     PERFORM orgusers.require_inviter(invitation, 'OU210');
 
-    INSERT INTO orgusers.memberships (org_id, user_id, invited_by) VALUES (invitation.org_id, actor, invitation.invited_by)
-        ON CONFLICT DO NOTHING;
-    IF (orgusers.member(invitation.org_id, actor)).status <> 'active' THEN
-        RAISE EXCEPTION USING ERRCODE = 'OU110', MESSAGE = 'you are deactivated in this organization',
-            HINT = 'Ask a user of the organization who may reactivate you.';
-    END IF;
-    INSERT INTO orgusers.membership_roles (org_id, user_id, role_id)
-        SELECT ir.org_id, actor, ir.role_id FROM orgusers.invitation_roles ir
-        WHERE ir.org_id = invitation.org_id AND ir.invitation_id = invitation.id ON CONFLICT DO NOTHING;
+    PERFORM orgusers.enroll(invitation.org_id, actor,
+        ARRAY(SELECT ir.role_id FROM orgusers.invitation_roles ir
+              WHERE ir.org_id = invitation.org_id AND ir.invitation_id = invitation.id), invitation.invited_by);
     INSERT INTO orgusers.group_members (org_id, group_id, user_id)
         SELECT ig.org_id, ig.group_id, actor FROM orgusers.invitation_groups ig
         WHERE ig.org_id = invitation.org_id AND ig.invitation_id = invitation.id ON CONFLICT DO NOTHING;
@@ -140,7 +134,7 @@ BEGIN
     SELECT * INTO opened FROM orgusers.invitation_by_token(token);
     RETURN orgusers.accept(opened.org_id, opened.invitation_id, token);
 END $$;
-COMMENT ON FUNCTION orgusers.accept_invitation(orgusers.invitation_token) IS 'Accepts the invitation that a token opens; returns the organization''s id, also when the actor has accepted it before. Pass the token as a bound parameter of its type: then the server''s log shows no usable token. Any signed-in user with the invited address: a token that came by mail proves it, one from invitation_link() needs it verified before. OU001 nobody is signed in, OU110 deactivated there, OU203 the token opens nothing, OU204 expired, OU205 answered or canceled, OU206 for another address, OU207 address not verified, OU210 the inviter''s authority has ended, OU301 no seat left, OU304 too many holders of a role, OU306 more spaces than a role can have';
+COMMENT ON FUNCTION orgusers.accept_invitation(orgusers.invitation_token) IS 'Accepts the invitation that a token opens; returns the organization''s id, also when the actor has accepted it before. Pass the token as a bound parameter of its type: then the server''s log shows no usable token. Any signed-in user with the invited address: a token that came by mail proves it, one from invitation_link() needs it verified before. OU001 nobody is signed in, OU110 deactivated there, OU113 a user there, with roles of the other kind (free or not), OU203 the token opens nothing, OU204 expired, OU205 answered or canceled, OU206 for another address, OU207 address not verified, OU210 the inviter''s authority has ended, OU301 no seat left, OU304 too many holders of a role, OU306 more spaces than a role can have';
 
 CREATE FUNCTION orgusers.require_mine(org_id uuid, id uuid) RETURNS void
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

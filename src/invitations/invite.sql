@@ -10,14 +10,23 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION orgusers.mail_people(uuid) IS 'Mail placeholders for the actor (inviter, inviter_email) and the user it is about (user). Internal';
 
+CREATE FUNCTION orgusers.wants_seat(invitation orgusers.invitations) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT NOT EXISTS (SELECT FROM orgusers.invitation_roles ir JOIN orgusers.roles r ON r.org_id = ir.org_id AND r.id = ir.role_id
+                       WHERE ir.org_id = invitation.org_id AND ir.invitation_id = invitation.id AND NOT r.holds_seat);
+END;
+COMMENT ON FUNCTION orgusers.wants_seat(orgusers.invitations) IS 'Whether whoever accepts the invitation takes a seat: its roles are not free. Internal';
+
 CREATE FUNCTION orgusers.free_seats(org_id uuid) RETURNS bigint
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT p.seats
-        - (SELECT count(*) FROM orgusers.memberships m WHERE m.org_id = s.org_id AND m.status = 'active')
+        - (SELECT count(*) FROM orgusers.memberships m WHERE m.org_id = s.org_id AND m.status = 'active' AND m.holds_seat)
         - CASE WHEN (orgusers.policy_of(s.org_id)).pending_holds_seat
                THEN (SELECT count(*) FROM orgusers.invitations i
-                     WHERE i.org_id = s.org_id AND i.status = 'pending' AND i.expires_at > clock_timestamp())
+                     WHERE i.org_id = s.org_id AND i.status = 'pending' AND i.expires_at > clock_timestamp()
+                       AND orgusers.wants_seat(i))
                ELSE 0 END
     FROM orgusers.subscriptions s JOIN orgusers.plans p ON p.id = s.plan
     WHERE s.org_id = free_seats.org_id AND p.seats IS NOT NULL;
@@ -111,7 +120,8 @@ COMMENT ON FUNCTION orgusers.require_few_spaces(uuid, uuid[], uuid[], uuid[]) IS
 
 -- Asked once for all rows of a call that give the same.
 CREATE FUNCTION orgusers.invitation_gift(org_id uuid, roles text[], groups text[], spaces text[],
-                                         OUT role_ids uuid[], OUT group_ids uuid[], OUT space_ids uuid[], OUT refusal text[])
+                                         OUT role_ids uuid[], OUT group_ids uuid[], OUT space_ids uuid[],
+                                         OUT takes_seat boolean, OUT refusal text[])
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     hint   text;
@@ -125,6 +135,8 @@ BEGIN
                           WHERE r.org_id = invitation_gift.org_id AND t.by_default);
     END IF;
     group_ids := orgusers.group_ids(invitation_gift.org_id, invitation_gift.groups);
+    takes_seat := orgusers.takes_seat(invitation_gift.org_id, role_ids);
+    PERFORM orgusers.require_kind(takes_seat OR group_ids = '{}', 'a free user is in no group');
     PERFORM orgusers.require_grantable(invitation_gift.org_id, role_ids);
     PERFORM orgusers.require_groups(invitation_gift.org_id, NULL, group_ids);
     IF invitation_gift.spaces <> '{}' THEN
@@ -141,7 +153,7 @@ EXCEPTION WHEN OTHERS THEN
     GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT, detail = PG_EXCEPTION_DETAIL;
     refusal := ARRAY[SQLSTATE, SQLERRM, hint, nullif(detail, '')];
 END $$;
-COMMENT ON FUNCTION orgusers.invitation_gift(uuid, text[], text[], text[]) IS 'Ids of the roles (none named: the policy''s default ones), groups and spaces that an invitation gives, or a refusal (SQLSTATE, message, hint) when the actor cannot give them: OU002, OU103, OU104, OU108, OU111, OU118, OU306. Internal';
+COMMENT ON FUNCTION orgusers.invitation_gift(uuid, text[], text[], text[]) IS 'Ids of the roles (none named: the policy''s default ones), groups and spaces that an invitation gives, and whether who accepts it takes a seat, or a refusal (SQLSTATE, message, hint) when the actor cannot give them: OU002, OU103, OU104, OU108, OU111, OU113, OU118, OU306. Internal';
 
 CREATE TYPE orgusers.wanted_invitation AS (
     place      integer,
@@ -183,11 +195,11 @@ BEGIN
     WITH asked AS MATERIALIZED (
         SELECT * FROM orgusers.read_invitations(invite.invitations)),
     gifts AS MATERIALIZED (
-        SELECT g.roles, g.groups, g.spaces, gift.role_ids, gift.group_ids, gift.space_ids, gift.refusal
+        SELECT g.roles, g.groups, g.spaces, gift.role_ids, gift.group_ids, gift.space_ids, gift.takes_seat, gift.refusal
         FROM (SELECT DISTINCT a.roles, a.groups, a.spaces FROM asked a WHERE a.refusal IS NULL) AS g,
              LATERAL orgusers.invitation_gift(invite.org_id, g.roles, g.groups, g.spaces) AS gift),
     checked AS (
-        SELECT a.place, a.address, a.email, a.first_name, a.last_name, a.locale, g.role_ids, g.group_ids, g.space_ids, former.id AS former,
+        SELECT a.place, a.address, a.email, a.first_name, a.last_name, a.locale, g.role_ids, g.group_ids, g.space_ids, g.takes_seat, former.id AS former,
                CASE WHEN a.refusal IS NOT NULL THEN a.refusal
                     WHEN row_number() OVER (PARTITION BY a.email ORDER BY a.place) > 1
                     THEN ARRAY['OU208', 'this address is in an earlier row of the call', 'An address is invited once.']
@@ -214,7 +226,9 @@ BEGIN
                            WHERE i.org_id = invite.org_id AND i.email = a.email AND i.status = 'pending' OFFSET 0) AS former ON true),
     seated AS (
         SELECT c.*, CASE WHEN c.fault IS NULL
-                              AND CASE WHEN rules.pending_holds_seat THEN count(*) FILTER (WHERE c.fault IS NULL) OVER (ORDER BY c.place) ELSE 1 END > seats
+                              AND c.takes_seat AND seats < CASE WHEN rules.pending_holds_seat
+                                                                THEN count(*) FILTER (WHERE c.fault IS NULL AND c.takes_seat) OVER (ORDER BY c.place)
+                                                                ELSE 1 END
                          -- A courtesy to who invites: what counts is the seat at acceptance.
                          THEN ARRAY['OU301', 'the organization has no seat left to invite somebody to', 'Remove or deactivate a user, or change the plan.']
                          ELSE c.fault END AS seat_fault
@@ -274,7 +288,7 @@ BEGIN
     END IF;
     RETURN made.id;
 END $$;
-COMMENT ON FUNCTION orgusers.invite_user(uuid, orgusers.email, text[], text[], text, text, text, boolean, text[]) IS 'Invites an address to the organization with roles, groups and spaces, by name (no role named: the policy''s default ones), and mails the invitation, unless send is false: then invitation_link() gives a token. Returns the invitation''s id. Needs users.invite, and each role, also one that a group carries, must be one that the actor''s roles may give; spaces need spaces.assign. An invitation counts for the policy''s daily_invitations, sent or not. OU103 no such role, OU104 no such group, OU106 bad name or locale, OU108 role not the actor''s to give, OU111 no such space, OU118 more spaces than the policy allows at once, OU201 no address, OU208 pending or blocking invitation, OU209 a user already, OU212 the day''s invitations are used up, OU301 no seat left, OU306 more spaces than a role can have, OU401 no mailer key, OU404 no mail template, and what require() raises';
+COMMENT ON FUNCTION orgusers.invite_user(uuid, orgusers.email, text[], text[], text, text, text, boolean, text[]) IS 'Invites an address to the organization with roles, groups and spaces, by name (no role named: the policy''s default ones), and mails the invitation, unless send is false: then invitation_link() gives a token. Returns the invitation''s id. Needs users.invite, and each role, also one that a group carries, must be one that the actor''s roles may give; spaces need spaces.assign. An invitation counts for the policy''s daily_invitations, sent or not. OU103 no such role, OU104 no such group, OU106 bad name or locale, OU108 role not the actor''s to give, OU111 no such space, OU113 roles of both kinds, or a free one with a group, OU118 more spaces than the policy allows at once, OU201 no address, OU208 pending or blocking invitation, OU209 a user already, OU212 the day''s invitations are used up, OU301 no seat left, OU306 more spaces than a role can have, OU401 no mailer key, OU404 no mail template, and what require() raises';
 
 CREATE FUNCTION orgusers.invite_users(org_id uuid, invitations jsonb, send boolean DEFAULT true)
     RETURNS TABLE (place integer, email text, invitation_id uuid, sqlstate text, message text, hint text)
@@ -398,7 +412,7 @@ CREATE FUNCTION orgusers.resend_invitation(org_id uuid, id uuid) RETURNS void
 DECLARE
     renewed orgusers.invitations := orgusers.renew_invitation(org_id, id);
 BEGIN
-    IF renewed.expires_at <= clock_timestamp() THEN
+    IF renewed.expires_at <= clock_timestamp() AND orgusers.wants_seat(renewed) THEN
         PERFORM orgusers.require_seat(renewed.org_id);
     END IF;
     PERFORM orgusers.take_quota(renewed.org_id, 1);

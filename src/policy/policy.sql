@@ -30,15 +30,23 @@ COMMENT ON COLUMN orgusers.permissions.description IS 'What holding it allows, f
 SELECT pg_extension_config_dump('orgusers.permissions', '');
 
 CREATE TABLE orgusers.plans (
-    id    text PRIMARY KEY CHECK (id ~ '^[a-z][a-z0-9_]{0,62}$'),
-    title text NOT NULL CHECK (orgusers.is_name(title)),
-    paid  boolean NOT NULL,
-    seats integer CHECK (seats > 0),
-    UNIQUE (id, paid)
+    id             text PRIMARY KEY CHECK (id ~ '^[a-z][a-z0-9_]{0,62}$'),
+    title          text NOT NULL CHECK (orgusers.is_name(title)),
+    paid           boolean NOT NULL,
+    seats          integer CHECK (seats > 0),
+    seat_price     numeric(12,2) CHECK (seat_price >= 0),
+    currency       text CHECK (currency ~ '^[A-Z]{3}$'),
+    billing_period text CHECK (billing_period IN ('month', 'year')),
+    UNIQUE (id, paid),
+    CONSTRAINT plans_whole_price CHECK (num_nonnulls(seat_price, currency, billing_period) IN (0, 3)),
+    CONSTRAINT plans_price_of_paid CHECK (paid OR seat_price IS NULL)
 );
 COMMENT ON TABLE orgusers.plans IS 'Plans that an organization can subscribe to';
 COMMENT ON COLUMN orgusers.plans.paid IS 'A subscription to a paid plan has a billing admin, any other has none';
-COMMENT ON COLUMN orgusers.plans.seats IS 'Most active users an organization on this plan can have; NULL is no cap. Lowering it below what an organization uses is refused (OU301): make a new plan instead';
+COMMENT ON COLUMN orgusers.plans.seat_price IS 'Price of a seat for a whole billing period, on a paid plan; NULL when the plan is not billed by seats. The price, its currency and its period cannot change once an organization has had the plan (OU009): make a new plan instead';
+COMMENT ON COLUMN orgusers.plans.currency IS 'Of the price, by its ISO 4217 code; amounts have two decimals';
+COMMENT ON COLUMN orgusers.plans.billing_period IS 'month or year, of the calendar and of the organization''s time zone';
+COMMENT ON COLUMN orgusers.plans.seats IS 'Most active users with a seat that an organization on this plan can have, free ones not counted; NULL is no cap. Lowering it below what an organization uses is refused (OU301): make a new plan instead';
 SELECT pg_extension_config_dump('orgusers.plans', '');
 
 CREATE TABLE orgusers.policies (
@@ -91,6 +99,7 @@ CREATE TABLE orgusers.role_templates (
     editable      boolean NOT NULL DEFAULT false,
     joinable      boolean NOT NULL DEFAULT false,
     PRIMARY KEY (policy, id),
+    UNIQUE (policy, id, holds_seat),
     UNIQUE (policy, name),
     CHECK (most_spaces IS NULL OR NOT all_spaces),
     CHECK (NOT editable OR (least_holders = 0 AND most_holders IS NULL AND NOT founder))
@@ -101,7 +110,7 @@ COMMENT ON COLUMN orgusers.role_templates.by_default IS 'Given by an invitation 
 COMMENT ON COLUMN orgusers.role_templates.least_holders IS 'No change may leave an organization with fewer active holders. A raised number binds the next change of each organization';
 COMMENT ON COLUMN orgusers.role_templates.most_holders IS 'No change may leave an organization with more active holders; NULL is no limit. A lowered number binds the next change of each organization';
 COMMENT ON COLUMN orgusers.role_templates.most_spaces IS 'Most spaces that can be assigned to a holder, directly and by groups; NULL is no limit. Of several roles the smallest counts. A lowered number binds the next change about each user';
-COMMENT ON COLUMN orgusers.role_templates.holds_seat IS 'Holders take a seat of the plan. Roles that do and roles that do not are never held together';
+COMMENT ON COLUMN orgusers.role_templates.holds_seat IS 'Holders take a seat of the plan; otherwise the role is free. A user holds roles of one kind only; who holds a free one has no groups and no single permissions beside it. Cannot change while somebody holds the role (23503)';
 COMMENT ON COLUMN orgusers.role_templates.reaches_below IS 'What the role permits in an account it permits in all its sub-accounts, too';
 COMMENT ON COLUMN orgusers.role_templates.editable IS 'An organization may change what its role permits, delete the role, and make further roles like it';
 COMMENT ON COLUMN orgusers.role_templates.joinable IS 'The role can be given by join links and join domains, without an invitation';
@@ -170,7 +179,7 @@ BEGIN ATOMIC
         ('subaccounts.manage',  'Make sub-accounts'),
         ('joining.manage',      'Make and revoke join links, and claim join domains'),
         ('audit.view',          'Read the audit trail'),
-        ('billing.view',        'See the plan, the billing admin and the further billing addresses'),
+        ('billing.view',        'See the plan, the billing admin, the further billing addresses, and what is billed'),
         ('billing.manage',      'Change the billing admin and the further billing addresses')
     ON CONFLICT DO NOTHING;
     INSERT INTO orgusers.permissions (key, description, scope) VALUES
