@@ -54,6 +54,9 @@
 #define ERRCODE_OU_INVITER_LAPSED			OU_SQLSTATE('2', '1', '0')	/* the inviter may not invite so any more */
 #define ERRCODE_OU_UNKNOWN_INVITATION		OU_SQLSTATE('2', '1', '1')	/* no such invitation, for this actor */
 #define ERRCODE_OU_QUOTA_EXHAUSTED			OU_SQLSTATE('2', '1', '2')	/* the day's invitations are used up */
+#define ERRCODE_OU_ROLE_NOT_JOINABLE		OU_SQLSTATE('2', '1', '3')	/* the policy does not let people join with that role */
+#define ERRCODE_OU_JOIN_LINK_OVER			OU_SQLSTATE('2', '1', '4')	/* revoked, used up or expired */
+#define ERRCODE_OU_UNKNOWN_JOINING			OU_SQLSTATE('2', '1', '5')	/* no such join link or domain, for this actor */
 
 /* invariants */
 #define ERRCODE_OU_SEATS_EXHAUSTED			OU_SQLSTATE('3', '0', '1')	/* more users than the plan has seats */

@@ -55,6 +55,7 @@ CREATE TABLE orgusers.policies (
     default_plan        text NOT NULL REFERENCES orgusers.plans,
     product_name        text NOT NULL CHECK (orgusers.is_name(product_name)),
     accept_url          text NOT NULL CHECK (accept_url ~ '^https?://' AND accept_url LIKE '%{{token}}%' AND accept_url !~ '[[:cntrl:][:space:]]'),
+    join_url            text CHECK (join_url ~ '^https?://' AND join_url LIKE '%{{token}}%' AND join_url !~ '[[:cntrl:][:space:]]'),
     mail_from           orgusers.email NOT NULL,
     invitation_lifetime interval NOT NULL CHECK (invitation_lifetime > '0'),
     declined_blocks     boolean NOT NULL DEFAULT false,
@@ -71,6 +72,7 @@ COMMENT ON TABLE orgusers.policies IS 'A rule-book for organizations: one row of
 COMMENT ON COLUMN orgusers.policies.default_plan IS 'Plan of an organization made under this policy';
 COMMENT ON COLUMN orgusers.policies.product_name IS 'Product whose organizations these are, as mails name it';
 COMMENT ON COLUMN orgusers.policies.accept_url IS 'Address of the page that answers an invitation; {{token}} stands where the token goes. Behind a # it stays out of web servers'' logs';
+COMMENT ON COLUMN orgusers.policies.join_url IS 'Address of the page that join links lead to, with {{token}} as in accept_url; NULL is the page of accept_url, which then answers both';
 COMMENT ON COLUMN orgusers.policies.mail_from IS 'Sender of the mails';
 COMMENT ON COLUMN orgusers.policies.invitation_lifetime IS 'Time from sending to expiry';
 COMMENT ON COLUMN orgusers.policies.declined_blocks IS 'A declined invitation must be removed before the address can be invited again';
