@@ -292,18 +292,18 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION orgusers.claim_join_domain(uuid, text, text[]) IS 'Says that users with a verified address in exactly this domain (not below it) may join the organization with these roles, by name (NULL or none: the policy''s default ones), once the domain is verified. Returns the text that has to stand in a TXT record of the domain for that; see verify_join_domain(). Claimed again, the domain gets the new roles and keeps its text and its verification. Needs joining.manage, and each role must be joinable and one that the actor''s roles may give. OU103 no such role, OU106 not a domain, OU108 role not the actor''s to give, OU113 roles of both kinds, OU213 role not joinable, and what require() raises';
 
-CREATE FUNCTION orgusers.verify_join_domain(org_id uuid, domain text, found text) RETURNS void
+CREATE FUNCTION orgusers.verify_join_domain(org_id uuid, domain text, challenge text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     UPDATE orgusers.join_domains d SET verified_at = clock_timestamp()
         WHERE d.org_id = verify_join_domain.org_id AND d.domain = orgusers.normal_domain(verify_join_domain.domain)
-          AND d.challenge = verify_join_domain.found;
+          AND d.challenge = verify_join_domain.challenge;
     IF NOT FOUND THEN
         RAISE EXCEPTION USING ERRCODE = 'OU215', MESSAGE = 'the organization has not claimed this domain with this text',
             HINT = 'Look for the text that claim_join_domain() has returned among the domain''s TXT records.';
     END IF;
 END $$;
-COMMENT ON FUNCTION orgusers.verify_join_domain(uuid, text, text) IS 'Records that the text (found) stands in a TXT record of the domain, which the server has just looked up itself: from then on people join by it. Again, it renews the time of verification. For trusted servers. OU215 the organization has not claimed the domain, or with another text';
+COMMENT ON FUNCTION orgusers.verify_join_domain(uuid, text, text) IS 'Records that the text (challenge) stands in a TXT record of the domain, which the server has just looked up itself: from then on people join by it. Again, it renews the time of verification. For trusted servers. OU215 the organization has not claimed the domain, or with another text';
 
 CREATE FUNCTION orgusers.drop_join_domain(org_id uuid, domain text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
