@@ -141,6 +141,8 @@ CREATE FUNCTION orgusers.email_domain(email orgusers.email) RETURNS text
 COMMENT ON FUNCTION orgusers.email_domain(orgusers.email) IS 'The part of an address after the @, in lower case. Internal';
 
 CREATE FUNCTION orgusers.normal_domain(domain text) RETURNS text
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
     RETURN CASE WHEN orgusers.email_fault('a@' || domain) IS NULL THEN orgusers.email_domain(('a@' || domain)::orgusers.email) END;
+END $$;
 COMMENT ON FUNCTION orgusers.normal_domain(text) IS 'A domain in lower case, if an address can have it after the @; NULL for anything else. Internal';

@@ -67,10 +67,10 @@ SELECT pg_extension_config_dump('orgusers.join_domain_roles', '');
 -- What is asked of the roles of both, when they are chosen and at each use.
 
 CREATE FUNCTION orgusers.role_names(org_id uuid, role_ids uuid[]) RETURNS text[]
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    SELECT ARRAY(SELECT r.name FROM orgusers.roles r WHERE r.org_id = role_names.org_id AND r.id = ANY (role_ids) ORDER BY r.name);
-END;
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN ARRAY(SELECT r.name FROM orgusers.roles r WHERE r.org_id = role_names.org_id AND r.id = ANY (role_ids) ORDER BY r.name);
+END $$;
 COMMENT ON FUNCTION orgusers.role_names(uuid, uuid[]) IS 'Names of the organization''s roles with these ids. Internal';
 
 CREATE FUNCTION orgusers.require_joinable(org_id uuid, role_ids uuid[]) RETURNS void
@@ -137,8 +137,10 @@ END $$;
 COMMENT ON FUNCTION orgusers.create_join_link(uuid, text[], integer, interval) IS 'Makes a link with which at most most_uses people (from 1) join the organization by themselves within the time lifetime (one minute to one year), with these roles, by name (NULL or none: the policy''s default ones). Returns its id and the link, which is the policy''s join_url, or else accept_url, with the token; it is shown this once. Needs joining.manage, and each role must be joinable and one that the actor''s roles may give; that is asked of the actor at each use again. OU009 bad number or time, OU103 no such role, OU108 role not the actor''s to give, OU113 roles of both kinds, OU213 role not joinable, and what require() raises';
 
 CREATE FUNCTION orgusers.join_link_over(link orgusers.join_links) RETURNS boolean
-    LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
     RETURN link.revoked_at IS NOT NULL OR link.uses >= link.most_uses OR link.expires_at <= clock_timestamp();
+END $$;
 COMMENT ON FUNCTION orgusers.join_link_over(orgusers.join_links) IS 'Whether a join link is revoked, used up or past its time by the clock. Internal';
 
 CREATE FUNCTION orgusers.list_join_links(org_id uuid)
@@ -245,8 +247,7 @@ BEGIN
     END LOOP;
     given := ARRAY(SELECT lr.role_id FROM orgusers.join_link_roles lr WHERE lr.org_id = link.org_id AND lr.link_id = link.id);
     PERFORM orgusers.require_joinable(link.org_id, given);
-    IF NOT EXISTS (SELECT FROM orgusers.rights r
-                   WHERE r.org_id = link.org_id AND r.user_id = link.created_by AND r.permission = 'joining.manage' AND r.everywhere)
+    IF NOT orgusers.has_right(link.created_by, link.org_id, 'joining.manage')
        OR EXISTS (SELECT FROM unnest(given) g (role_id) WHERE NOT orgusers.may_grant(link.created_by, link.org_id, g.role_id)) THEN
         RAISE EXCEPTION USING ERRCODE = 'OU210', MESSAGE = 'who made this link may not let people join with these roles any more',
             HINT = 'Ask another user of the organization for a new link.';

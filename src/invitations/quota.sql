@@ -20,14 +20,14 @@ END;
 COMMENT ON FUNCTION orgusers.today(uuid) IS 'The date in the organization''s time zone, by the clock. Internal';
 
 CREATE FUNCTION orgusers.quota_left(org_id uuid) RETURNS integer
-    LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
     -- A limit that was lowered since can be below what is used.
-    SELECT CASE WHEN p.daily_invitations IS NOT NULL THEN greatest(p.daily_invitations - coalesce(
-            (SELECT q.used FROM orgusers.invitation_quota q
-             WHERE q.org_id = quota_left.org_id AND q.user_id = orgusers.current_user_id() AND q.day = orgusers.today(quota_left.org_id)), 0), 0) END
-    FROM orgusers.policy_of(quota_left.org_id) p;
-END;
+    RETURN (SELECT greatest(p.daily_invitations - coalesce(
+                (SELECT q.used FROM orgusers.invitation_quota q
+                 WHERE q.org_id = quota_left.org_id AND q.user_id = orgusers.current_user_id() AND q.day = orgusers.today(quota_left.org_id)), 0), 0)
+            FROM orgusers.policy_of(quota_left.org_id) p WHERE p.daily_invitations IS NOT NULL);
+END $$;
 COMMENT ON FUNCTION orgusers.quota_left(uuid) IS 'How many invitations the actor can still send for the organization today; NULL without a limit. Internal';
 
 CREATE FUNCTION orgusers.quota_refusal(org_id uuid) RETURNS text[]

@@ -124,11 +124,12 @@ $$;
 COMMENT ON FUNCTION orgusers.enqueue_mails(uuid, text, jsonb, orgusers.mail[]) IS 'Enqueues mails of one kind about an organization and returns their ids; they are sent if this transaction commits. variables, the same for all: an object of texts or nulls with what mail_placeholders lists for the kind and the extension does not make itself. Invitations come with their token, sealed by seal_invitation() for mailer_key(). OU101 unknown organization, OU404 no template, OU009 arguments that do not fit. Internal';
 
 CREATE FUNCTION orgusers.enqueue_mail(org_id uuid, kind text, recipient orgusers.email, recipient_name text, locale text, variables jsonb) RETURNS uuid
-    LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    SELECT (orgusers.enqueue_mails(enqueue_mail.org_id, enqueue_mail.kind, enqueue_mail.variables,
-        ARRAY[ROW(enqueue_mail.recipient, enqueue_mail.recipient_name, enqueue_mail.locale, NULL, NULL, NULL, NULL)::orgusers.mail]))[1];
-END;
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS
+$$
+BEGIN
+    RETURN (orgusers.enqueue_mails(org_id, kind, variables, ARRAY[ROW(recipient, recipient_name, locale, NULL, NULL, NULL, NULL)::orgusers.mail]))[1];
+END
+$$;
 COMMENT ON FUNCTION orgusers.enqueue_mail(uuid, text, orgusers.email, text, text, jsonb) IS 'Enqueues one mail without a token, as enqueue_mails() does, and returns its id. Internal';
 
 CREATE FUNCTION orgusers.withdraw_mail(org_id uuid, invitation_id uuid) RETURNS bigint
