@@ -193,13 +193,13 @@ BEGIN
                  WHERE i.org_id = invite.org_id AND i.email = r.email AND i.status = 'pending' FOR UPDATE) AS locked;
 
     WITH asked AS MATERIALIZED (
-        SELECT * FROM orgusers.read_invitations(invite.invitations)),
+        SELECT r.*, orgusers.new_id() AS id FROM orgusers.read_invitations(invite.invitations) r),
     gifts AS MATERIALIZED (
         SELECT g.roles, g.groups, g.spaces, gift.role_ids, gift.group_ids, gift.space_ids, gift.takes_seat, gift.refusal
         FROM (SELECT DISTINCT a.roles, a.groups, a.spaces FROM asked a WHERE a.refusal IS NULL) AS g,
              LATERAL orgusers.invitation_gift(invite.org_id, g.roles, g.groups, g.spaces) AS gift),
     checked AS (
-        SELECT a.place, a.address, a.email, a.first_name, a.last_name, a.locale, g.role_ids, g.group_ids, g.space_ids, g.takes_seat, former.id AS former,
+        SELECT a.place, a.address, a.id, a.email, a.first_name, a.last_name, a.locale, g.role_ids, g.group_ids, g.space_ids, g.takes_seat, former.id AS former,
                CASE WHEN a.refusal IS NOT NULL THEN a.refusal
                     WHEN row_number() OVER (PARTITION BY a.email ORDER BY a.place) > 1
                     THEN ARRAY['OU208', 'this address is in an earlier row of the call', 'An address is invited once.']
@@ -237,7 +237,7 @@ BEGIN
         SELECT s.*, CASE WHEN s.seat_fault IS NULL AND count(*) FILTER (WHERE s.seat_fault IS NULL) OVER (ORDER BY s.place) > quota
                          THEN orgusers.quota_refusal(invite.org_id) ELSE s.seat_fault END AS refusal
         FROM seated s)
-    SELECT array_agg(ROW(c.place, c.address, orgusers.new_id(), c.email, c.first_name, c.last_name, c.locale,
+    SELECT array_agg(ROW(c.place, c.address, c.id, c.email, c.first_name, c.last_name, c.locale,
                          c.role_ids, c.group_ids, c.space_ids, c.former, c.refusal)::orgusers.wanted_invitation ORDER BY c.place),
            count(*) FILTER (WHERE c.refusal IS NULL)
         INTO wanted, good FROM counted c;
