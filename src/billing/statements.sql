@@ -87,15 +87,16 @@ DECLARE
 BEGIN
     IF zone IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'OU101', MESSAGE = 'no such organization';
-    ELSIF period IS NULL OR NOT isfinite(period) OR period > (now() AT TIME ZONE zone)::date THEN
+    ELSIF period IS NULL OR NOT isfinite(period)
+          OR period >= (date_trunc('month', now() AT TIME ZONE zone) + interval '1 month')::date THEN
         RAISE EXCEPTION USING ERRCODE = 'OU308', MESSAGE = 'no month that has begun has this day',
             HINT = 'Name any day of a month that has begun.';
     END IF;
-    -- The starts of the months from before the first line on to the one asked for, and its end.
+    -- The starts of the months from before the first seat on to the one asked for, and its end.
     SELECT array_agg(local AT TIME ZONE zone ORDER BY local) INTO months
-        FROM (SELECT min(l.starts_at) AS at FROM orgusers.billing_lines(billing_statement_of.org_id) l) AS first,
+        FROM (SELECT min(lower(s.during)) AS at FROM orgusers.seat_periods(billing_statement_of.org_id) s) AS first,
              generate_series(date_trunc('month', first.at AT TIME ZONE zone) - interval '1 month',
-                             date_trunc('month', period::timestamp) + interval '1 month', '1 month') AS local;
+                             date_trunc('month', greatest(period, '1900-01-01')::timestamp) + interval '1 month', '1 month') AS local;
     this := cardinality(months) - 1;
     IF coalesce(this, 0) < 1 THEN
         RETURN;

@@ -231,7 +231,7 @@ check_seats(TriggerData *trigger, OrgusersTouched *org)
 						violation_text(1)) :
 				 errmsg("the organization has no seat left on the plan %s",
 						violation_text(1)),
-				 errdetail("The plan has seats for %s active users; free ones take none.",
+				 errdetail("The plan has seats for %s active users.",
 						   violation_text(2)),
 				 errhint("Remove or deactivate a user, or change the plan."),
 				 errtableconstraint(trigger->tg_relation,

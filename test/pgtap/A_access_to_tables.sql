@@ -27,6 +27,9 @@ BEGIN
         PERFORM orgusers.set_user_spaces(org(called), CASE called WHEN 'Acme' THEN person('bob') ELSE person('fay') END, '{room}');
         PERFORM orgusers.set_group_spaces(org(called), 'ops', '{room}');
         PERFORM orgusers.set_invitation_spaces(org(called), inv(called, 'dan'), '{room}');
+        UPDATE orgusers.role_templates SET joinable = true WHERE id = 'user';
+        PERFORM orgusers.create_join_link(org(called));
+        PERFORM orgusers.claim_join_domain(org(called), 'corp.example');
         PERFORM orgusers.set_user_permissions(org(called), CASE called WHEN 'Acme' THEN person('bob') ELSE person('fay') END, '{billing.view}');
     END LOOP;
     -- cyd is in both, and works in the other one.
@@ -36,6 +39,8 @@ BEGIN
     PERFORM orgusers.switch_organization(org('Other'));
 END $$;
 INSERT INTO orgusers.base_permissions VALUES ('plans_and_groups', 'organization.view');
+INSERT INTO orgusers.seat_ledger SELECT id, person('gus'), now() - interval '2 days', now() - interval '1 day' FROM orgusers.organizations;
+INSERT INTO orgusers.plan_ledger SELECT id, now() - interval '2 days', now() - interval '1 day', 'free' FROM orgusers.organizations;
 INSERT INTO orgusers.role_permissions SELECT org_id, id, 'spaces.view' FROM orgusers.roles WHERE name = 'USER';
 CREATE TABLE docs (org_id uuid);
 CREATE INDEX ON docs (org_id);
@@ -66,6 +71,12 @@ INSERT INTO readable VALUES
     ('orgusers.group_members',     0, 0, 1, 1, 1),
     ('orgusers.users',             0, 1, 1, 3, 3),
     ('orgusers.subscriptions',     0, 0, 1, 1, 1),
+    ('orgusers.seat_ledger',       0, 0, 1, 1, 1),
+    ('orgusers.plan_ledger',       0, 0, 1, 1, 1),
+    ('orgusers.join_links',        0, 0, 0, 1, 1),
+    ('orgusers.join_link_roles',   0, 0, 0, 1, 1),
+    ('orgusers.join_domains',      0, 0, 0, 1, 1),
+    ('orgusers.join_domain_roles', 0, 0, 0, 1, 1),
     ('orgusers.invitations',       0, 0, 0, 1, 1),
     ('orgusers.invitation_roles',  0, 0, 0, 1, 1),
     ('orgusers.invitation_spaces', 0, 0, 0, 1, 1),
@@ -113,6 +124,8 @@ SELECT throws_ok(s, '42501', NULL, 'A1: the application''s role may not: ' || s)
     ($$SELECT orgusers.grant_to('regress_ou_app', 'server')$$),
     ($$SELECT * FROM orgusers.mail_outbox$$),
     ($$SELECT * FROM orgusers.invitation_tokens$$),
+    ($$SELECT digest FROM orgusers.join_links$$),
+    ($$SELECT orgusers.verify_join_domain(NULL, NULL, NULL)$$),
     ($$SELECT * FROM orgusers.assertion_keys$$),
     ($$SELECT * FROM orgusers.rights$$),
     ($$SELECT * FROM orgusers.claim_mail()$$)) AS v (s);

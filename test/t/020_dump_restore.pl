@@ -40,6 +40,7 @@ SELECT orgusers.grant_to('mailer', 'mailer');
 SELECT orgusers.register_user(('user' || n || '\@example.org')::orgusers.email, 'User ' || n, ('{@{[join ',', @users]}}'::uuid[])[n + 1], n % 2 = 0, 'de-AT')
 	FROM generate_series(0, 15) n;
 
+INSERT INTO orgusers.plans (id, title, paid, seat_price, currency, billing_period) VALUES ('billed', 'Billed', true, 12.50, 'EUR', 'month');
 SELECT orgusers.act_as('$users[0]', true);
 SELECT orgusers.create_organization('Free', 'plans_and_groups', '$free');
 SELECT orgusers.create_organization('Paid', 'plans_and_groups', '$paid', 'Europe/Vienna');
@@ -56,6 +57,12 @@ SELECT orgusers.set_user_groups('$paid', '$users[3]', '{ops}');
 SELECT orgusers.switch_organization('$paid');
 SELECT orgusers.create_space('$paid', 'room'), orgusers.set_user_spaces('$paid', '$users[4]', '{room}'), orgusers.set_group_spaces('$paid', 'ops', '{room}');
 SELECT orgusers.set_user_permissions('$paid', '$users[4]', '{users.view}');
+UPDATE orgusers.subscriptions SET since = since - interval '3 days';
+UPDATE orgusers.subscriptions SET plan = 'billed', since = since + interval '1 day' WHERE org_id = '$paid';
+INSERT INTO orgusers.role_templates (policy, id, name, holds_seat) VALUES ('plans_and_groups', 'guest', 'GUEST', false);
+INSERT INTO orgusers.role_template_grants VALUES ('plans_and_groups', 'admin', 'guest');
+INSERT INTO orgusers.roles (org_id, policy, template, name) VALUES ('$paid', 'plans_and_groups', 'guest', 'GUEST'), ('$free', 'plans_and_groups', 'guest', 'GUEST');
+SELECT orgusers.set_user_roles('$paid', '$users[7]', '{GUEST}');
 INSERT INTO orgusers.base_permissions VALUES ('plans_and_groups', 'organization.view');
 SELECT orgusers.remove_user('$paid', '$users[9]');
 UPDATE orgusers.policies SET daily_invitations = 50;
@@ -148,6 +155,8 @@ sub restored
 	like($stderr, qr/OU303/, "$how: the last ADMIN stays");
 	$ret = $cluster->psql($database, "\\set VERBOSITY sqlstate\nUPDATE orgusers.memberships SET status = 'deactivated', deactivated_at = now() WHERE user_id = '$users[5]'", stderr => \$stderr);
 	like($stderr, qr/OU302/, "$how: the billing admin stays active");
+	$ret = $cluster->psql($database, "\\set VERBOSITY sqlstate\nUPDATE orgusers.memberships SET holds_seat = true WHERE user_id = '$users[7]'", stderr => \$stderr);
+	like($stderr, qr/23503/, "$how: who holds a free role takes no seat");
 	$ret = $cluster->psql($database, "\\set VERBOSITY sqlstate\nTRUNCATE orgusers.memberships CASCADE", stderr => \$stderr);
 	like($stderr, qr/OU305/, "$how: no TRUNCATE under an organization");
 	$ret = $cluster->psql($database, "\\set VERBOSITY sqlstate\nSET ROLE app; SELECT orgusers.act_as('$users[0]')", stderr => \$stderr);
