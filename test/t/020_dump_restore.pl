@@ -86,9 +86,14 @@ SELECT orgusers.decline_my_invitation(org_id, id) FROM orgusers.my_invitations()
 SELECT orgusers.mail_sent(m.org_id, m.id, m.fence) FROM orgusers.claim_mail(1) m;
 SELECT orgusers.mail_failed(m.org_id, m.id, m.fence, 'no such user', true) FROM orgusers.claim_mail(1) m;
 SELECT count(*) FROM orgusers.claim_mail(1);
+UPDATE orgusers.role_templates SET joinable = true WHERE id = 'user';
 SELECT orgusers.act_as('$users[0]', true);
+SELECT orgusers.verify_join_domain('$paid', 'corp.example', orgusers.claim_join_domain('$paid', 'corp.example')), orgusers.claim_join_domain('$free', 'corp.example');
+SELECT 'join ' || substring(link FROM '#(.*)') FROM orgusers.create_join_link('$paid', most_uses => 2);
+SELECT orgusers.revoke_join_link('$free', id) FROM orgusers.create_join_link('$free');
 SELECT 'token ' || substring(orgusers.invitation_link(org_id, id) FROM '#(.*)') FROM orgusers.invitations WHERE email = 'user11\@example.org'::orgusers.email;
 });
+my ($join) = $token =~ /^join (oui_\S{71})$/m or BAIL_OUT('no join link');
 ($token) = $token =~ /^token (oui_\S{71})$/m or BAIL_OUT('no token');
 is($node->safe_psql('source', 'SELECT DISTINCT status FROM orgusers.invitations ORDER BY 1'), "accepted\ncanceled\ndeclined\npending", 'invitations in every state');
 is($node->safe_psql('source', 'SELECT DISTINCT status FROM orgusers.mail_outbox ORDER BY 1'), "dead\nleased\nqueued\nsent\nwithdrawn", 'mail in every state');
@@ -124,7 +129,7 @@ command_ok([ 'pg_dump', '-Fd', '-j', '4', '-f', "$dir/directory", $source ], 'pg
 my $dump = slurp_file("$dir/plain.sql");
 unlike($dump, qr/not so secret/, 'no HS256 secret in the dump');
 unlike($dump, qr/6e6f7420736f20736563726574/i, 'nor in hexadecimal');
-unlike($dump, qr/\Q$token\E/, 'no token in the dump');
+unlike($dump, qr/\Q$token\E|\Q$join\E/, 'no token in the dump');
 
 # Restores into a fresh database of a cluster and looks at it.
 sub restored
@@ -172,6 +177,10 @@ sub restored
 	is($cluster->safe_psql($database, "SELECT r.name, g.name FROM orgusers.membership_roles mr JOIN orgusers.roles r ON r.id = mr.role_id,"
 		  . " orgusers.group_members gm JOIN orgusers.groups g ON g.id = gm.group_id WHERE mr.user_id = '$users[11]' AND gm.user_id = '$users[11]'"),
 		'USER|ops', "$how: with its role and group");
+
+	is($cluster->safe_psql($database, "SELECT orgusers.set_email_verified('$users[15]', 'user15\@example.org'); SET ROLE app_server;"
+		  . " SELECT orgusers.act_as('$users[15]', true); SELECT orgusers.join_organization('$join')") =~ s/\A\n+//r,
+		$paid, "$how: a join link from before lets people join");
 
 	# Until this installation replaces the other.
 	my $unsent = $cluster->safe_psql($database, q{SELECT count(*) FROM orgusers.mail_outbox WHERE status IN ('queued', 'leased')});
