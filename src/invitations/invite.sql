@@ -191,8 +191,7 @@ COMMENT ON VIEW orgusers.spaces_by_invitation IS 'Spaces that accepting an invit
 CREATE FUNCTION orgusers.require_inviter(invitation orgusers.invitations, sqlstate text) RETURNS void
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF EXISTS (SELECT FROM orgusers.rights r
-               WHERE r.org_id = invitation.org_id AND r.user_id = invitation.invited_by AND r.permission = 'users.invite' AND r.everywhere)
+    IF orgusers.has_right(invitation.invited_by, invitation.org_id, 'users.invite')
        AND NOT EXISTS (
             SELECT FROM (SELECT ir.role_id FROM orgusers.invitation_roles ir
                          WHERE ir.org_id = invitation.org_id AND ir.invitation_id = invitation.id
@@ -202,8 +201,7 @@ BEGIN
             WHERE NOT orgusers.may_grant(invitation.invited_by, invitation.org_id, given.role_id))
        AND (NOT EXISTS (SELECT FROM orgusers.spaces_by_invitation s
                         WHERE s.org_id = invitation.org_id AND s.invitation_id = invitation.id)
-            OR EXISTS (SELECT FROM orgusers.rights r
-                       WHERE r.org_id = invitation.org_id AND r.user_id = invitation.invited_by AND r.permission = 'spaces.assign' AND r.everywhere))
+            OR orgusers.has_right(invitation.invited_by, invitation.org_id, 'spaces.assign'))
     THEN
         RETURN;
     END IF;
@@ -257,9 +255,7 @@ BEGIN
         SELECT changed.org_id, changed.id, unnest(wanted) ON CONFLICT DO NOTHING;
     PERFORM orgusers.require_few_spaces(changed.org_id, changed.id);
     -- They will be assigned by the inviter's authority; without it the invitation could not be accepted.
-    IF wanted <> '{}' AND NOT EXISTS (SELECT FROM orgusers.rights r
-                                      WHERE r.org_id = changed.org_id AND r.user_id = changed.invited_by
-                                        AND r.permission = 'spaces.assign' AND r.everywhere) THEN
+    IF wanted <> '{}' AND NOT orgusers.has_right(changed.invited_by, changed.org_id, 'spaces.assign') THEN
         RAISE EXCEPTION USING ERRCODE = 'OU210', MESSAGE = 'the user who has sent this invitation may not assign spaces',
             HINT = 'Send it again first, with resend_invitation(): from then on it is yours.';
     END IF;
