@@ -133,7 +133,7 @@ CREATE FUNCTION orgusers.list_spaces(org_id uuid, search text DEFAULT NULL, afte
     RETURNS TABLE (space_id uuid, name text, users bigint, groups bigint, invitations bigint)
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF orgusers.is_member(list_spaces.org_id) IS NOT TRUE AND NOT orgusers.can(list_spaces.org_id, 'spaces.view') THEN
+    IF orgusers.reaches(list_spaces.org_id) IS NOT TRUE THEN
         PERFORM orgusers.refuse(list_spaces.org_id, 'spaces.view');
     END IF;
     RETURN QUERY
@@ -153,7 +153,7 @@ BEGIN
         ORDER BY s.name
         LIMIT least(greatest(list_spaces.page, 1), 1000);
 END $$;
-COMMENT ON FUNCTION orgusers.list_spaces(uuid, text, text, integer) IS 'Spaces of the organization that the actor may see (spaces.view there), in order of their names: those whose name contains search (NULL: all), behind the name after (NULL: from the first), page rows at most (1 to 1000). With each, how many users it is assigned to, directly or by groups, how many groups, and how many pending invitations. For any user of the organization; who sees none gets none. OU001 nobody is signed in, OU101 not a user of the organization';
+COMMENT ON FUNCTION orgusers.list_spaces(uuid, text, text, integer) IS 'Spaces of the organization that the actor may see (spaces.view there), in order of their names: those whose name contains search (NULL: all), behind the name after (NULL: from the first), page rows at most (1 to 1000). With each, how many users it is assigned to, directly or by groups, how many groups, and how many pending invitations. For any user of the organization and who reaches it from above; who sees none gets none. OU001 nobody is signed in, OU101 any other';
 
 CREATE FUNCTION orgusers.list_space_users(org_id uuid, space text, after orgusers.email DEFAULT NULL, page integer DEFAULT 100)
     RETURNS TABLE (user_id uuid, email orgusers.email, display_name text, avatar_url text, status text, directly boolean)
@@ -162,7 +162,7 @@ DECLARE
     seen uuid := (SELECT s.id FROM orgusers.spaces s WHERE s.org_id = list_space_users.org_id AND s.name = list_space_users.space);
 BEGIN
     IF NOT orgusers.can(list_space_users.org_id, seen, 'spaces.view') OR seen IS NULL THEN
-        IF orgusers.is_member(list_space_users.org_id) IS NOT TRUE AND NOT orgusers.can(list_space_users.org_id, 'spaces.view') THEN
+        IF orgusers.reaches(list_space_users.org_id) IS NOT TRUE THEN
             PERFORM orgusers.refuse(list_space_users.org_id, 'spaces.view');
         END IF;
         RAISE EXCEPTION USING ERRCODE = 'OU111', MESSAGE = 'no such space among those that you see',
@@ -182,7 +182,7 @@ BEGIN
         ORDER BY u.email
         LIMIT least(greatest(list_space_users.page, 1), 1000);
 END $$;
-COMMENT ON FUNCTION orgusers.list_space_users(uuid, text, orgusers.email, integer) IS 'Users to whom a space, by name, is assigned, in order of their addresses, behind the address after (NULL: from the first), page rows at most (1 to 1000): active ones and deactivated ones, who stay until they are unassigned or removed. directly is false for who has it by groups only. Who reaches the space by a role for all spaces is not listed for that. Needs spaces.view there. OU001 nobody is signed in, OU101 not a user of the organization, OU111 no such space that the actor sees';
+COMMENT ON FUNCTION orgusers.list_space_users(uuid, text, orgusers.email, integer) IS 'Users to whom a space, by name, is assigned, in order of their addresses, behind the address after (NULL: from the first), page rows at most (1 to 1000): active ones and deactivated ones, who stay until they are unassigned or removed. directly is false for who has it by groups only. Who reaches the space by a role for all spaces is not listed for that. Needs spaces.view there. OU001 nobody is signed in, OU101 neither a user of the organization nor reaching it from above, OU111 no such space that the actor sees';
 
 CREATE FUNCTION orgusers.set_user_permissions(org_id uuid, user_id uuid, permissions text[]) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

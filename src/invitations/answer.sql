@@ -63,46 +63,48 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION orgusers.require_open(orgusers.invitations) IS 'Raises OU205 for an invitation that is not pending, OU204 for one that has expired by the clock. Internal';
 
-CREATE FUNCTION orgusers.answerable(org_id uuid, id uuid, by_mail boolean, answer text) RETURNS boolean
+CREATE FUNCTION orgusers.invitation_to_answer(org_id uuid, id uuid, token orgusers.invitation_token, answer text) RETURNS orgusers.invitations
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+    by_mail    boolean := false;
     invitation orgusers.invitations;
 BEGIN
-    SELECT * INTO invitation FROM orgusers.invitations i WHERE i.org_id = answerable.org_id AND i.id = answerable.id;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION USING ERRCODE = 'OU211', MESSAGE = 'no such invitation for you',
-            HINT = 'my_invitations() lists them.';
-    END IF;
-    PERFORM orgusers.require_invited(invitation, by_mail);
-    IF invitation.status = answer AND invitation.answered_by = orgusers.current_user_id()
-       AND (answer = 'declined' OR orgusers.is_member(invitation.org_id)) THEN
-        RETURN false;
-    END IF;
-    PERFORM orgusers.require_open(invitation);
-    RETURN true;
+    -- Asked before locks are taken, so that nobody holds one with an invitation that is not open, and again behind
+    -- them: what was waited for can have ended the token, or answered.
+    FOR round IN 1 .. 2 LOOP
+        IF token IS NOT NULL THEN
+            SELECT t.by_mail INTO by_mail FROM orgusers.invitation_by_token(token) t;
+        END IF;
+        SELECT * INTO invitation FROM orgusers.invitations i WHERE i.org_id = invitation_to_answer.org_id AND i.id = invitation_to_answer.id;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION USING ERRCODE = 'OU211', MESSAGE = 'no such invitation for you',
+                HINT = 'my_invitations() lists them.';
+        END IF;
+        PERFORM orgusers.require_invited(invitation, by_mail);
+        IF invitation.status = answer AND invitation.answered_by = orgusers.current_user_id()
+           AND (answer = 'declined' OR orgusers.is_member(invitation.org_id)) THEN
+            RETURN NULL;
+        END IF;
+        PERFORM orgusers.require_open(invitation);
+        EXIT WHEN round = 2;
+        IF answer = 'accepted' THEN
+            PERFORM orgusers.lock_organization(invitation.org_id);
+        END IF;
+        PERFORM FROM orgusers.invitations i WHERE i.org_id = invitation.org_id AND i.id = invitation.id FOR UPDATE;
+    END LOOP;
+    RETURN invitation;
 END $$;
-COMMENT ON FUNCTION orgusers.answerable(uuid, uuid, boolean, text) IS 'Whether the actor can give the invitation this answer (accepted, declined): false when it has been given before by the actor, else an error. Asked before locks are taken, so that nobody holds one with an invitation that is not open, and again behind them. OU001, OU204 to OU207, OU211. Internal';
+COMMENT ON FUNCTION orgusers.invitation_to_answer(uuid, uuid, orgusers.invitation_token, text) IS 'The invitation, locked for this answer (accepted, declined) of the actor, accepted with the organization''s lock; NULL when the actor has given that answer before. Without a token the actor''s address must be verified. OU001, OU203 to OU207, OU211. Internal';
 
 CREATE FUNCTION orgusers.accept(org_id uuid, id uuid, token orgusers.invitation_token) RETURNS uuid
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     actor      uuid := orgusers.require_user();
-    by_mail    boolean := false;
-    invitation orgusers.invitations;
+    invitation orgusers.invitations := orgusers.invitation_to_answer(accept.org_id, accept.id, accept.token, 'accepted');
 BEGIN
-    FOR round IN 1 .. 2 LOOP
-        -- Looked up again behind the locks: what was waited for can have ended the token.
-        IF token IS NOT NULL THEN
-            SELECT t.by_mail INTO by_mail FROM orgusers.invitation_by_token(token) t;
-        END IF;
-        IF NOT orgusers.answerable(accept.org_id, accept.id, by_mail, 'accepted') THEN
-            RETURN accept.org_id;
-        END IF;
-        EXIT WHEN round = 2;
-        PERFORM orgusers.lock_organization(accept.org_id);
-        PERFORM FROM orgusers.invitations i WHERE i.org_id = accept.org_id AND i.id = accept.id FOR UPDATE;
-    END LOOP;
-    SELECT * INTO STRICT invitation FROM orgusers.invitations i WHERE i.org_id = accept.org_id AND i.id = accept.id;
+    IF invitation IS NULL THEN
+        RETURN accept.org_id;
+    END IF;
     PERFORM orgusers.require_inviter(invitation, 'OU210');
 
     PERFORM orgusers.enroll(invitation.org_id, actor,
@@ -158,20 +160,11 @@ COMMENT ON FUNCTION orgusers.accept_my_invitation(uuid, uuid) IS 'Accepts an inv
 CREATE FUNCTION orgusers.decline(org_id uuid, id uuid, token orgusers.invitation_token) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    by_mail    boolean := false;
-    invitation orgusers.invitations;
+    invitation orgusers.invitations := orgusers.invitation_to_answer(decline.org_id, decline.id, decline.token, 'declined');
 BEGIN
-    FOR round IN 1 .. 2 LOOP
-        IF token IS NOT NULL THEN
-            SELECT t.by_mail INTO by_mail FROM orgusers.invitation_by_token(token) t;
-        END IF;
-        IF NOT orgusers.answerable(decline.org_id, decline.id, by_mail, 'declined') THEN
-            RETURN;
-        END IF;
-        EXIT WHEN round = 2;
-        PERFORM FROM orgusers.invitations i WHERE i.org_id = decline.org_id AND i.id = decline.id FOR UPDATE;
-    END LOOP;
-    SELECT * INTO STRICT invitation FROM orgusers.invitations i WHERE i.org_id = decline.org_id AND i.id = decline.id;
+    IF invitation IS NULL THEN
+        RETURN;
+    END IF;
     UPDATE orgusers.invitations i SET status = 'declined', answered_by = orgusers.current_user_id(), closed_at = clock_timestamp()
         WHERE i.org_id = invitation.org_id AND i.id = invitation.id;
     PERFORM orgusers.withdraw_mail(invitation.org_id, invitation.id);

@@ -396,9 +396,7 @@ BEGIN
         ARRAY(SELECT ig.group_id FROM orgusers.invitation_groups ig WHERE ig.org_id = changed.org_id AND ig.invitation_id = changed.id),
         wanted);
     -- They will be assigned by the inviter's authority; without it the invitation could not be accepted.
-    IF wanted <> '{}' AND NOT EXISTS (SELECT FROM orgusers.rights r
-                                      WHERE r.org_id = changed.org_id AND r.user_id = changed.invited_by
-                                        AND r.permission = 'spaces.assign' AND r.everywhere) THEN
+    IF wanted <> '{}' AND NOT orgusers.has_right(changed.invited_by, changed.org_id, 'spaces.assign') THEN
         RAISE EXCEPTION USING ERRCODE = 'OU210', MESSAGE = 'the user who has sent this invitation may not assign spaces',
             HINT = 'Send it again first, with resend_invitation(): from then on it is yours.';
     END IF;

@@ -81,7 +81,7 @@ COMMENT ON COLUMN orgusers.policies.own_role_change IS 'Users who may assign rol
 COMMENT ON COLUMN orgusers.policies.self_removal IS 'Users who may remove users may remove themselves';
 COMMENT ON COLUMN orgusers.policies.leaving IS 'Users may give up their access to an organization by themselves, with leave_organization()';
 COMMENT ON COLUMN orgusers.policies.daily_invitations IS 'Most invitations that one user sends for an organization within a day of the organization''s time zone, sending again included; NULL is no limit';
-COMMENT ON COLUMN orgusers.policies.spaces_per_call IS 'Most spaces that one call assigns to a user or an invitation; NULL is no limit';
+COMMENT ON COLUMN orgusers.policies.spaces_per_call IS 'Most new spaces that one call assigns to a user or an invitation; NULL is no limit';
 COMMENT ON COLUMN orgusers.policies.unique_in_tree IS 'An address is used once in an account and all its sub-accounts: as a user''s or in a pending invitation';
 COMMENT ON COLUMN orgusers.policies.welcome_mail IS 'Who becomes a user of an organization under this policy for the first time gets a mail of the kind welcome';
 SELECT pg_extension_config_dump('orgusers.policies', '');

@@ -31,6 +31,8 @@ SELECT orgusers.install_plans_and_groups();
 SELECT orgusers.add_mailer_key('$key');
 SELECT orgusers.register_permission('docs.read', 'Read documents');
 INSERT INTO orgusers.role_template_permissions VALUES ('plans_and_groups', 'user', 'docs.read');
+INSERT INTO orgusers.role_templates (policy, id, name, all_spaces, most_spaces) VALUES ('plans_and_groups', 'visitor', 'VISITOR', false, 1);
+INSERT INTO orgusers.role_template_grants VALUES ('plans_and_groups', 'admin', 'visitor');
 UPDATE orgusers.mail_templates SET subject = 'Edited' WHERE kind = 'user_removed' AND locale = 'en';
 SELECT orgusers.add_assertion_key('secret', 'HS256', 'not so secret, but 32 bytes long', 'app');
 SELECT orgusers.add_assertion_key('public', 'EdDSA', decode(repeat('d7', 32), 'hex'), 'app');
@@ -56,6 +58,8 @@ SELECT orgusers.create_group('$paid', 'ops', '{USER}'), orgusers.create_group('$
 SELECT orgusers.set_user_groups('$paid', '$users[3]', '{ops}');
 SELECT orgusers.switch_organization('$paid');
 SELECT orgusers.create_space('$paid', 'room'), orgusers.set_user_spaces('$paid', '$users[4]', '{room}'), orgusers.set_group_spaces('$paid', 'ops', '{room}');
+SELECT orgusers.create_space('$paid', 'further'), orgusers.set_user_spaces('$paid', '$users[3]', '{room}');
+INSERT INTO orgusers.membership_roles (org_id, user_id, role_id) SELECT org_id, u, id FROM orgusers.roles, unnest('{$users[3],$users[4]}'::uuid[]) u WHERE org_id = '$paid' AND template = 'visitor';
 SELECT orgusers.set_user_permissions('$paid', '$users[4]', '{users.view}');
 UPDATE orgusers.subscriptions SET since = since - interval '3 days';
 UPDATE orgusers.subscriptions SET plan = 'billed', since = since + interval '1 day' WHERE org_id = '$paid';
@@ -162,6 +166,8 @@ sub restored
 	like($stderr, qr/OU302/, "$how: the billing admin stays active");
 	$ret = $cluster->psql($database, "\\set VERBOSITY sqlstate\nUPDATE orgusers.memberships SET holds_seat = true WHERE user_id = '$users[7]'", stderr => \$stderr);
 	like($stderr, qr/23503/, "$how: who holds a free role takes no seat");
+	$ret = $cluster->psql($database, "\\set VERBOSITY sqlstate\nINSERT INTO orgusers.space_members SELECT org_id, id, '$users[3]' FROM orgusers.spaces WHERE name = 'further'", stderr => \$stderr);
+	like($stderr, qr/OU306/, "$how: a visitor has one space");
 	$ret = $cluster->psql($database, "\\set VERBOSITY sqlstate\nTRUNCATE orgusers.memberships CASCADE", stderr => \$stderr);
 	like($stderr, qr/OU305/, "$how: no TRUNCATE under an organization");
 	$ret = $cluster->psql($database, "\\set VERBOSITY sqlstate\nSET ROLE app; SELECT orgusers.act_as('$users[0]')", stderr => \$stderr);
