@@ -25,6 +25,7 @@ OBJS = \
 	src/access/support.o \
 	src/directory/new_id.o \
 	src/invariants/invariants.o \
+	src/invariants/most_spaces.o \
 	src/invariants/touched.o \
 	src/invitations/email.o \
 	src/invitations/email_syntax.o \

@@ -38,6 +38,7 @@
 #define ERRCODE_OU_SELF_FORBIDDEN			OU_SQLSTATE('1', '0', '9')	/* the policy forbids doing that to oneself */
 #define ERRCODE_OU_MEMBER_STATE				OU_SQLSTATE('1', '1', '0')	/* the membership's status does not allow it */
 #define ERRCODE_OU_UNKNOWN_SPACE			OU_SQLSTATE('1', '1', '1')	/* no such space in the organization */
+#define ERRCODE_OU_TOO_MANY_AT_ONCE			OU_SQLSTATE('1', '1', '8')	/* more spaces than one call assigns */
 #define ERRCODE_OU_ROLE_KINDS				OU_SQLSTATE('1', '1', '3')	/* free roles beside what takes a seat */
 
 /* invitations */
@@ -52,6 +53,10 @@
 #define ERRCODE_OU_ALREADY_MEMBER			OU_SQLSTATE('2', '0', '9')	/* the address is a user's of the organization */
 #define ERRCODE_OU_INVITER_LAPSED			OU_SQLSTATE('2', '1', '0')	/* the inviter may not invite so any more */
 #define ERRCODE_OU_UNKNOWN_INVITATION		OU_SQLSTATE('2', '1', '1')	/* no such invitation, for this actor */
+#define ERRCODE_OU_QUOTA_EXHAUSTED			OU_SQLSTATE('2', '1', '2')	/* the day's invitations are used up */
+#define ERRCODE_OU_ROLE_NOT_JOINABLE		OU_SQLSTATE('2', '1', '3')	/* the policy does not let people join with that role */
+#define ERRCODE_OU_JOIN_LINK_OVER			OU_SQLSTATE('2', '1', '4')	/* revoked, used up or expired */
+#define ERRCODE_OU_UNKNOWN_JOINING			OU_SQLSTATE('2', '1', '5')	/* no such join link or domain, for this actor */
 
 /* invariants */
 #define ERRCODE_OU_SEATS_EXHAUSTED			OU_SQLSTATE('3', '0', '1')	/* more users than the plan has seats */
@@ -59,6 +64,7 @@
 #define ERRCODE_OU_TOO_FEW_HOLDERS			OU_SQLSTATE('3', '0', '3')	/* the role would have too few holders */
 #define ERRCODE_OU_TOO_MANY_HOLDERS			OU_SQLSTATE('3', '0', '4')	/* the role would have too many holders */
 #define ERRCODE_OU_TRUNCATE					OU_SQLSTATE('3', '0', '5')	/* TRUNCATE would break an invariant */
+#define ERRCODE_OU_TOO_MANY_SPACES			OU_SQLSTATE('3', '0', '6')	/* more spaces than the role can have */
 #define ERRCODE_OU_BILLING_TIME				OU_SQLSTATE('3', '0', '8')	/* a time that nothing can be billed for */
 
 /* mail */

@@ -31,7 +31,7 @@ COMMENT ON COLUMN orgusers.organizations.parent_id IS 'Account that this is a su
 COMMENT ON COLUMN orgusers.organizations.root_id IS 'Account at the root of the tree, the own id for an account; held equal to the parent''s by the foreign key, made by a trigger when it is left out';
 COMMENT ON COLUMN orgusers.organizations.external_id IS 'Number or key by which the application''s people know the organization, such as a customer number; NULL for none';
 COMMENT ON COLUMN orgusers.organizations.policy IS 'Rule-book that the organization follows';
-COMMENT ON COLUMN orgusers.organizations.time_zone IS 'Time zone of the organization, for times in its mails';
+COMMENT ON COLUMN orgusers.organizations.time_zone IS 'Time zone of the organization: for times in its mails, and for the day that daily_invitations is about';
 COMMENT ON COLUMN orgusers.organizations.epoch IS 'Counts the changes that the invariants guard. Updating it is the lock that such a change takes first, see lock_organization';
 SELECT pg_extension_config_dump('orgusers.organizations', '');
 

@@ -140,7 +140,7 @@ violation_text(int column)
 }
 
 /*
- * command_of
+ * orgusers_command_of
  *		The command of this transaction that caused the event, or none.
  *
  * An event fires when all rows of its command are written, so a command that
@@ -148,8 +148,8 @@ violation_text(int column)
  * own check tells: one that ran while the command was still writing has
  * missed rows.
  */
-static CommandId
-command_of(TriggerData *trigger)
+CommandId
+orgusers_command_of(TriggerData *trigger)
 {
 	HeapTupleHeader row;
 
@@ -179,7 +179,7 @@ command_of(TriggerData *trigger)
 static bool
 checked_already(TriggerData *trigger, CommandId *checked)
 {
-	CommandId	command = command_of(trigger);
+	CommandId	command = orgusers_command_of(trigger);
 
 	if (command != InvalidCommandId && command == *checked)
 		return true;

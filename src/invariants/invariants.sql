@@ -22,6 +22,10 @@ CREATE FUNCTION orgusers.billing_admin_check() RETURNS trigger
     LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'orgusers_billing_admin_check';
 COMMENT ON FUNCTION orgusers.billing_admin_check() IS 'Constraint trigger: the billing admin is an active user of the organization (OU302)';
 
+CREATE FUNCTION orgusers.spaces_check() RETURNS trigger
+    LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'orgusers_spaces_check';
+COMMENT ON FUNCTION orgusers.spaces_check() IS 'Constraint trigger: no holder of a role has more spaces assigned than its template''s most (OU306). The argument is the column that says whose spaces a row is about';
+
 CREATE FUNCTION orgusers.truncate_check() RETURNS trigger
     LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'orgusers_truncate_check';
 COMMENT ON FUNCTION orgusers.truncate_check() IS 'TRUNCATE trigger: not while there are organizations (OU305)';
@@ -45,6 +49,27 @@ CREATE CONSTRAINT TRIGGER seats_update AFTER UPDATE ON orgusers.subscriptions
     DEFERRABLE FOR EACH ROW WHEN ((OLD.org_id, OLD.plan) IS DISTINCT FROM (NEW.org_id, NEW.plan))
     EXECUTE FUNCTION orgusers.seats_check();
 COMMENT ON TRIGGER seats_update ON orgusers.subscriptions IS 'No more users take a seat than the plan has';
+
+-- Whatever gives a space, or a role that limits them.
+CREATE CONSTRAINT TRIGGER most_spaces AFTER INSERT OR UPDATE ON orgusers.space_members
+    DEFERRABLE FOR EACH ROW EXECUTE FUNCTION orgusers.spaces_check('user_id');
+COMMENT ON TRIGGER most_spaces ON orgusers.space_members IS 'No holder of a role has more spaces than its template''s most';
+CREATE CONSTRAINT TRIGGER most_spaces AFTER INSERT OR UPDATE ON orgusers.space_groups
+    DEFERRABLE FOR EACH ROW EXECUTE FUNCTION orgusers.spaces_check('group_id');
+COMMENT ON TRIGGER most_spaces ON orgusers.space_groups IS 'No holder of a role has more spaces than its template''s most';
+CREATE CONSTRAINT TRIGGER most_spaces AFTER INSERT OR UPDATE ON orgusers.group_members
+    DEFERRABLE FOR EACH ROW EXECUTE FUNCTION orgusers.spaces_check('user_id');
+COMMENT ON TRIGGER most_spaces ON orgusers.group_members IS 'No holder of a role has more spaces than its template''s most';
+CREATE CONSTRAINT TRIGGER most_spaces AFTER INSERT OR UPDATE ON orgusers.group_roles
+    DEFERRABLE FOR EACH ROW EXECUTE FUNCTION orgusers.spaces_check('group_id');
+COMMENT ON TRIGGER most_spaces ON orgusers.group_roles IS 'No holder of a role has more spaces than its template''s most';
+CREATE CONSTRAINT TRIGGER most_spaces AFTER INSERT OR UPDATE ON orgusers.membership_roles
+    DEFERRABLE FOR EACH ROW EXECUTE FUNCTION orgusers.spaces_check('user_id');
+COMMENT ON TRIGGER most_spaces ON orgusers.membership_roles IS 'No holder of a role has more spaces than its template''s most';
+CREATE CONSTRAINT TRIGGER most_spaces AFTER UPDATE ON orgusers.roles
+    DEFERRABLE FOR EACH ROW WHEN ((OLD.org_id, OLD.policy, OLD.template) IS DISTINCT FROM (NEW.org_id, NEW.policy, NEW.template))
+    EXECUTE FUNCTION orgusers.spaces_check('id');
+COMMENT ON TRIGGER most_spaces ON orgusers.roles IS 'No holder of a role has more spaces than its template''s most';
 
 -- At commit: handing over takes two steps, in either order.
 CREATE CONSTRAINT TRIGGER holders AFTER INSERT OR UPDATE OR DELETE ON orgusers.membership_roles
@@ -108,7 +133,7 @@ COMMENT ON TRIGGER seats ON orgusers.plans IS 'A plan keeps the seats that its o
 CREATE FUNCTION orgusers.check_now() RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    SET CONSTRAINTS orgusers.seats, orgusers.seats_update, orgusers.holders, orgusers.billing_admin IMMEDIATE;
+    SET CONSTRAINTS orgusers.seats, orgusers.seats_update, orgusers.most_spaces, orgusers.holders, orgusers.billing_admin IMMEDIATE;
     SET CONSTRAINTS orgusers.holders, orgusers.billing_admin DEFERRED;
 END $$;
 COMMENT ON FUNCTION orgusers.check_now() IS 'Runs the checks that wait for the commit, so that a call which must be refused is refused in the call. What the transaction has set with SET CONSTRAINTS for them is as by default afterwards. Internal';

@@ -24,6 +24,8 @@
 
 #include "orgusers.h"
 
+#include "commands/trigger.h"
+
 /* An organization whose epoch this transaction has counted up. */
 typedef struct OrgusersTouched
 {
@@ -32,8 +34,11 @@ typedef struct OrgusersTouched
 	CommandId	seats_checked;	/* command whose rows are counted, or none */
 	CommandId	added_checked;	/* the same for new holders of roles */
 	CommandId	taken_checked;	/* and for holders taken away */
+	CommandId	spaces_checked; /* and for spaces and roles of ... */
+	pg_uuid_t	spaces_subject; /* ... this user or group */
 } OrgusersTouched;
 
 extern OrgusersTouched *orgusers_touch(const pg_uuid_t *org_id);
+extern CommandId orgusers_command_of(TriggerData *trigger);
 
 #endif							/* ORGUSERS_TOUCHED_H */

@@ -55,6 +55,7 @@ CREATE TABLE orgusers.policies (
     default_plan        text NOT NULL REFERENCES orgusers.plans,
     product_name        text NOT NULL CHECK (orgusers.is_name(product_name)),
     accept_url          text NOT NULL CHECK (accept_url ~ '^https?://' AND accept_url LIKE '%{{token}}%' AND accept_url !~ '[[:cntrl:][:space:]]'),
+    join_url            text CHECK (join_url ~ '^https?://' AND join_url LIKE '%{{token}}%' AND join_url !~ '[[:cntrl:][:space:]]'),
     mail_from           orgusers.email NOT NULL,
     invitation_lifetime interval NOT NULL CHECK (invitation_lifetime > '0'),
     declined_blocks     boolean NOT NULL DEFAULT false,
@@ -71,6 +72,7 @@ COMMENT ON TABLE orgusers.policies IS 'A rule-book for organizations: one row of
 COMMENT ON COLUMN orgusers.policies.default_plan IS 'Plan of an organization made under this policy';
 COMMENT ON COLUMN orgusers.policies.product_name IS 'Product whose organizations these are, as mails name it';
 COMMENT ON COLUMN orgusers.policies.accept_url IS 'Address of the page that answers an invitation; {{token}} stands where the token goes. Behind a # it stays out of web servers'' logs';
+COMMENT ON COLUMN orgusers.policies.join_url IS 'Address of the page that join links lead to, with {{token}} as in accept_url; NULL is the page of accept_url, which then answers both';
 COMMENT ON COLUMN orgusers.policies.mail_from IS 'Sender of the mails';
 COMMENT ON COLUMN orgusers.policies.invitation_lifetime IS 'Time from sending to expiry';
 COMMENT ON COLUMN orgusers.policies.declined_blocks IS 'A declined invitation must be removed before the address can be invited again';
@@ -79,7 +81,7 @@ COMMENT ON COLUMN orgusers.policies.own_role_change IS 'Users who may assign rol
 COMMENT ON COLUMN orgusers.policies.self_removal IS 'Users who may remove users may remove themselves';
 COMMENT ON COLUMN orgusers.policies.leaving IS 'Users may give up their access to an organization by themselves, with leave_organization()';
 COMMENT ON COLUMN orgusers.policies.daily_invitations IS 'Most invitations that one user sends for an organization within a day of the organization''s time zone, sending again included; NULL is no limit';
-COMMENT ON COLUMN orgusers.policies.spaces_per_call IS 'Most spaces that one call assigns to a user or an invitation; NULL is no limit';
+COMMENT ON COLUMN orgusers.policies.spaces_per_call IS 'Most new spaces that one call assigns to a user or an invitation; NULL is no limit';
 COMMENT ON COLUMN orgusers.policies.unique_in_tree IS 'An address is used once in an account and all its sub-accounts: as a user''s or in a pending invitation';
 COMMENT ON COLUMN orgusers.policies.welcome_mail IS 'Who becomes a user of an organization under this policy for the first time gets a mail of the kind welcome';
 SELECT pg_extension_config_dump('orgusers.policies', '');
@@ -109,7 +111,7 @@ COMMENT ON COLUMN orgusers.role_templates.founder IS 'Given to the user who make
 COMMENT ON COLUMN orgusers.role_templates.by_default IS 'Given by an invitation that names no role';
 COMMENT ON COLUMN orgusers.role_templates.least_holders IS 'No change may leave an organization with fewer active holders. A raised number binds the next change of each organization';
 COMMENT ON COLUMN orgusers.role_templates.most_holders IS 'No change may leave an organization with more active holders; NULL is no limit. A lowered number binds the next change of each organization';
-COMMENT ON COLUMN orgusers.role_templates.most_spaces IS 'Most spaces that can be assigned to a holder; NULL is no limit';
+COMMENT ON COLUMN orgusers.role_templates.most_spaces IS 'Most spaces that can be assigned to a holder, directly and by groups; NULL is no limit. Of several roles the smallest counts. A lowered number binds the next change about each user';
 COMMENT ON COLUMN orgusers.role_templates.holds_seat IS 'Holders take a seat of the plan; otherwise the role is free. A user holds roles of one kind only; who holds a free one has no groups and no single permissions beside it. Cannot change while somebody holds the role (23503)';
 COMMENT ON COLUMN orgusers.role_templates.reaches_below IS 'What the role permits in an account it permits in all its sub-accounts, too';
 COMMENT ON COLUMN orgusers.role_templates.editable IS 'An organization may change what its role permits, delete the role, and make further roles like it';

@@ -16,11 +16,19 @@ BEGIN
         PERFORM orgusers.set_plan(org(called), 'paid', CASE called WHEN 'Acme' THEN person('ann') ELSE person('eve') END);
         PERFORM orgusers.create_group(org(called), CASE called WHEN 'Acme' THEN 'ours' ELSE 'theirs' END, '{USER}');
         PERFORM orgusers.create_space(org(called), CASE called WHEN 'Acme' THEN 'ours' ELSE 'theirs' END);
+        PERFORM orgusers.create_space(org(called), 'held');
+        PERFORM orgusers.set_user_spaces(org(called), CASE called WHEN 'Acme' THEN person('bob') ELSE person('fay') END, '{held}');
         PERFORM orgusers.invite_user(org(called), (CASE called WHEN 'Acme' THEN 'cyd@example.org' ELSE 'dan@example.org' END)::orgusers.email);
     END LOOP;
+    UPDATE orgusers.role_templates SET joinable = true WHERE id = 'user';
+    PERFORM act('ann');
+    PERFORM orgusers.claim_join_domain(org('Acme'), 'example.net');
     PERFORM act('eve');
+    PERFORM orgusers.verify_join_domain(org('Other'), 'example.org', orgusers.claim_join_domain(org('Other'), 'example.org'));
+    PERFORM set_config('test.join_token', link_token(link), true) FROM orgusers.create_join_link(org('Other'));
     PERFORM orgusers.invite_user(org('Other'), 'ann@example.org');
     PERFORM act('ann');
+    PERFORM orgusers.create_join_link(org('Acme'));
     PERFORM and_commit('');
 END $$;
 
@@ -59,17 +67,28 @@ INSERT INTO calls VALUES
     ('set_billing_admin', ARRAY['org(''Acme'')', 'person(''bob'')']),
     ('set_billing_cc', ARRAY['org(''Acme'')', '''{x@example.org}''']),
     ('billing_contact', ARRAY['org(''Acme'')']),
-    ('invite_user', ARRAY['org(''Acme'')', '''x@example.org''', '''{USER}''', '''{ours}''', '''X''', '''Y''', '''en''', 'true']),
+    ('invite_user', ARRAY['org(''Acme'')', '''x@example.org''', '''{USER}''', '''{ours}''', '''X''', '''Y''', '''en''', 'true', '''{ours}''']),
     ('list_invitations', ARRAY['org(''Acme'')', '''pending''', '''ffffffff-ffff-ffff-ffff-ffffffffffff''', '10']),
     ('resend_invitation', ARRAY['org(''Acme'')', 'inv(''Acme'', ''cyd'')']),
     ('invitation_link', ARRAY['org(''Acme'')', 'inv(''Acme'', ''cyd'')']),
     ('cancel_invitation', ARRAY['org(''Acme'')', 'inv(''Acme'', ''cyd'')']),
     ('remove_invitation', ARRAY['org(''Acme'')', 'inv(''Acme'', ''cyd'')']),
+    ('assign_spaces', ARRAY['org(''Acme'')', 'person(''bob'')', '''{ours}''']), ('unassign_spaces', ARRAY['org(''Acme'')', 'person(''bob'')', '''{held}''']),
+    ('list_spaces', ARRAY['org(''Acme'')', '''o''', '''a''', '10']), ('list_space_users', ARRAY['org(''Acme'')', '''ours''', '''a@example.org''', '10']),
+    ('set_invitation_spaces', ARRAY['org(''Acme'')', 'inv(''Acme'', ''cyd'')', '''{ours}''']),
+    ('invitations_left', ARRAY['org(''Acme'')']),
     ('preview_invitation', ARRAY['token()::orgusers.invitation_token']),
     ('accept_invitation', ARRAY['token()::orgusers.invitation_token']),
     ('decline_invitation', ARRAY['token()::orgusers.invitation_token']),
     ('accept_my_invitation', ARRAY['org(''Other'')', 'inv(''Other'', ''ann'')']),
     ('decline_my_invitation', ARRAY['org(''Other'')', 'inv(''Other'', ''ann'')']),
+    ('invite_users', ARRAY['org(''Acme'')', '''[{"email": "x@example.org", "groups": ["ours"]}]''', 'true']),
+    ('create_join_link', ARRAY['org(''Acme'')', '''{USER}''', '10', '''1 day''']), ('list_join_links', ARRAY['org(''Acme'')']),
+    ('revoke_join_link', ARRAY['org(''Acme'')', 'join_link()']),
+    ('join_preview', ARRAY['join_token()::orgusers.invitation_token']), ('join_organization', ARRAY['join_token()::orgusers.invitation_token']),
+    ('claim_join_domain', ARRAY['org(''Acme'')', '''example.com''', '''{USER}''']), ('list_join_domains', ARRAY['org(''Acme'')']),
+    ('verify_join_domain', ARRAY['org(''Acme'')', '''example.net''', 'challenge()']), ('drop_join_domain', ARRAY['org(''Acme'')', '''example.net''']),
+    ('my_join_offers', '{}'), ('join_by_domain', ARRAY['org(''Other'')']),
     ('act_as', ARRAY['person(''bob'')', 'false']),
     ('register_user', ARRAY['''new@example.org''', '''New''', 'gen_random_uuid()', 'true', '''de''']),
     ('set_email_verified', ARRAY['person(''una'')', '''una@example.org''']),
@@ -80,6 +99,9 @@ INSERT INTO calls VALUES
     ('billing_statement', ARRAY['org(''Acme'')', '''2020-02-29''']), ('billing_statement_of', ARRAY['org(''Acme'')', '''2020-02-29''']);
 SELECT mail_token('Other', 'ann') AS token \gset
 SELECT set_config('test.token', :'token', true) AS token \gset
+CREATE FUNCTION join_token() RETURNS text LANGUAGE sql AS $$ SELECT current_setting('test.join_token') $$;
+CREATE FUNCTION join_link() RETURNS uuid LANGUAGE sql SECURITY DEFINER AS $$ SELECT id FROM orgusers.join_links WHERE org_id = org('Acme') $$;
+CREATE FUNCTION challenge() RETURNS text LANGUAGE sql SECURITY DEFINER AS $$ SELECT challenge FROM orgusers.join_domains WHERE org_id = org('Acme') $$;
 CREATE FUNCTION token() RETURNS text LANGUAGE sql AS $$ SELECT current_setting('test.token') $$;
 
 CREATE TEMP VIEW public_functions AS
@@ -140,8 +162,9 @@ SELECT is(outcome(name, VARIADIC arguments), CASE
         WHEN name = 'remove_invitation' THEN 'OU205'
         WHEN name IN ('new_id', 'require_user', 'explain_access', 'orgs_reached', 'spaces_with', 'cache_stats', 'version', 'sign_out', 'current_user_id', 'my_profile', 'my_organizations', 'current_organization_id', 'my_invitations',
                       'can', 'require', 'has_role', 'is_member', 'orgs_with', 'list_users', 'reactivate_user', 'billing_contact',
-                      'list_invitations', 'preview_invitation', 'act_as', 'billing_addresses',
-                      'seat_usage', 'seat_usage_of', 'billing_statement', 'billing_statement_of') THEN 'nothing changed'
+                      'list_invitations', 'invitations_left', 'list_spaces', 'list_space_users', 'preview_invitation', 'act_as', 'billing_addresses',
+                      'seat_usage', 'seat_usage_of', 'billing_statement', 'billing_statement_of',
+                      'list_join_links', 'join_preview', 'list_join_domains', 'my_join_offers') THEN 'nothing changed'
         ELSE 'changed' END, 'a good call of ' || name) FROM calls ORDER BY name;
 
 -- NULL, one argument after the other. What may be left out is named here; everything else is refused or changes nothing.
@@ -151,9 +174,10 @@ SELECT matches(outcome_with(c.name, c.arguments, place, 'NULL'),
     FROM calls c JOIN public_functions f USING (name), generate_series(1, cardinality(c.arguments)) place,
          LATERAL (SELECT (c.name, name_of(f.called, place)) IN (VALUES
             ('update_profile', 'display_name'), ('update_profile', 'avatar_url'), ('update_profile', 'locale'),
-            ('create_organization', 'id'), ('create_organization', 'time_zone'), ('create_my_organization', 'time_zone'), ('set_user_roles', 'roles'), ('set_user_groups', 'groups'), ('set_group_roles', 'roles'), ('create_group', 'roles'),
+            ('create_organization', 'id'), ('create_organization', 'time_zone'), ('create_my_organization', 'time_zone'), ('set_user_roles', 'roles'), ('set_user_spaces', 'spaces'), ('set_user_groups', 'groups'), ('set_group_roles', 'roles'), ('create_group', 'roles'),
             ('set_billing_cc', 'addresses'), ('set_plan', 'billing_admin_id'),
-            ('invite_user', 'roles'), ('invite_user', 'groups'), ('invite_user', 'first_name'), ('invite_user', 'last_name'), ('invite_user', 'locale'), ('invite_user', 'send'),
+            ('invite_user', 'roles'), ('invite_user', 'groups'), ('invite_user', 'first_name'), ('invite_user', 'last_name'), ('invite_user', 'locale'), ('invite_user', 'send'), ('invite_user', 'spaces'), ('invite_users', 'send'),
+            ('create_join_link', 'roles'), ('claim_join_domain', 'roles'),
             ('register_user', 'display_name'), ('register_user', 'id'), ('register_user', 'email_verified'), ('register_user', 'locale'),
             ('change_email', 'verified'))) AS may (be_left_out)
     ORDER BY c.name, place;
@@ -204,7 +228,7 @@ SELECT matches(outcome_with(c.name, c.arguments, place, other), '^(nothing chang
 SELECT is(outcome('set_user_roles', 'org(''Acme'')', 'person(''bob'')', '''{{USER},{ADMIN}}'''), 'changed', 'set_user_roles takes names from an array of any shape');
 SELECT matches(outcome_with(c.name, c.arguments, place, other), '^(nothing changed|OU\d\d\d)$', format('%s with %s for %s', c.name, other, name_of(f.called, place)))
     FROM calls c JOIN public_functions f USING (name), generate_series(1, cardinality(c.arguments)) place, unnest(ARRAY['0', '-1', '2147483647', '-2147483648']) other
-    WHERE type_of(f.called, place) = 'integer'::regtype
+    WHERE type_of(f.called, place) = 'integer'::regtype AND NOT (c.name = 'create_join_link' AND other = '2147483647')
     ORDER BY c.name, place, other;
 
 SELECT is(outcome('create_organization', '''New''', '''plans_and_groups''', 'NULL', quote_literal(zone)), '22023', 'a time zone is one of the list of them, not ' || replace(zone, E'\n', '\n'))
@@ -213,7 +237,7 @@ SELECT is(outcome('create_organization', '''New''', '''plans_and_groups''', 'NUL
 -- The same by somebody who is nobody: nothing but what is everybody's.
 SELECT act(NULL);
 SELECT matches(outcome(name, VARIADIC arguments), CASE
-        WHEN name IN ('register_user', 'set_email_verified', 'change_email', 'set_plan') THEN '^changed$'
+        WHEN name IN ('register_user', 'set_email_verified', 'change_email', 'set_plan', 'verify_join_domain') THEN '^changed$'
         WHEN name IN ('rename_organization', 'switch_organization', 'create_organization', 'create_my_organization', 'update_profile') OR arguments[1] = 'org(''Acme'')' AND name NOT IN ('can', 'has_role', 'is_member', 'billing_addresses', 'seat_usage_of', 'billing_statement_of') THEN '^OU001$'
         ELSE '^(nothing changed|OU001|OU003)$' END, 'anonymously: ' || name) FROM calls ORDER BY name;
 SELECT throws_ok('SELECT orgusers.require_user()', 'OU001', NULL, 'require_user refuses nobody');
@@ -229,7 +253,7 @@ SELECT as_owner($$SELECT orgusers.register_user('late@example.org')$$);
 SELECT act('late');
 SELECT as_owner($$DELETE FROM orgusers.users WHERE email = 'late@example.org'$$);
 SELECT matches(outcome(name, VARIADIC arguments), CASE
-        WHEN name IN ('register_user', 'set_email_verified', 'change_email', 'set_plan') THEN '^changed$'
+        WHEN name IN ('register_user', 'set_email_verified', 'change_email', 'set_plan', 'verify_join_domain') THEN '^changed$'
         ELSE '^(nothing changed|OU\d\d\d)$' END, 'by a user who is deleted meanwhile: ' || name) FROM calls ORDER BY name;
 
 -- Whatever else there is, called by the owner with nothing but NULLs: an answer or an error, and the server goes on.

@@ -12,8 +12,11 @@ CREATE FUNCTION enqueue(kind text, variables jsonb DEFAULT '{}', recipient orgus
                         organization uuid DEFAULT org('Acme'), locale text DEFAULT 'en') RETURNS uuid LANGUAGE sql AS
     $$ SELECT orgusers.enqueue_mail(organization, kind, recipient, name, locale, variables) $$;
 CREATE FUNCTION invite(invitation uuid DEFAULT gen_random_uuid(), expires timestamptz DEFAULT '2100-01-01 00:00+00') RETURNS uuid LANGUAGE sql AS
-    $$ SELECT orgusers.enqueue_mail(org('Acme'), 'invitation', 'bob@example.com', 'Bob', 'en', '{"inviter": "Ann", "inviter_email": null}',
-                                    invitation, expires, orgusers.new_invitation_token(org('Acme'))) $$;
+    $$ SELECT (orgusers.enqueue_mails(org('Acme'), 'invitation', '{"inviter": "Ann", "inviter_email": null}',
+           ARRAY[ROW('bob@example.com', 'Bob', 'en', invitation, expires,
+                     CASE WHEN isfinite(expires) THEN orgusers.seal_invitation(key.public_key, org('Acme'), invitation, 'bob@example.com', expires,
+                                                                               orgusers.new_invitation_token(org('Acme'))) END, key.id)::orgusers.mail]))[1]
+       FROM orgusers.mailer_key() key $$;
 CREATE FUNCTION row_of(mail uuid) RETURNS orgusers.mail_outbox LANGUAGE sql AS
     $$ SELECT m FROM orgusers.mail_outbox m WHERE id = mail $$;
 CREATE FUNCTION make_due() RETURNS void LANGUAGE sql AS
@@ -84,7 +87,7 @@ SELECT throws_ok(format('SELECT enqueue(%L, %s)', k, a), c, NULL, 'refused: ' ||
     ('billing_admin_changed', $q$variables => '{}'$q$, 'OU009')) v(k, a, c);
 SELECT throws_ok($$SELECT invite(expires => 'infinity')$$, 'OU009', NULL, 'an invitation expires');
 SELECT throws_ok($$SELECT invite(invitation => NULL)$$, 'OU009', NULL, 'and has an id');
-SELECT throws_ok($$SELECT orgusers.enqueue_mail(org('Acme'), 'user_removed', 'a@b.c', NULL, 'en', '{}', token => orgusers.new_invitation_token(org('Acme')))$$,
+SELECT throws_ok($$SELECT orgusers.enqueue_mails(org('Acme'), 'user_removed', '{}', ARRAY[ROW('a@b.c', NULL, 'en', NULL, NULL, 'x', NULL)::orgusers.mail])$$,
     'OU009', NULL, 'no other mail has a token');
 DELETE FROM orgusers.mail_templates WHERE kind = 'invitation_declined';
 SELECT throws_ok($$SELECT enqueue('invitation_declined', '{"user": "x"}')$$, 'OU404', NULL, 'no template of the kind');
@@ -93,7 +96,8 @@ SELECT throws_ok('SELECT invite()', 'OU401', NULL, 'F4: no key in use, no invita
 UPDATE orgusers.mailer_keys SET retired_at = NULL;
 
 -- Withdrawing
-SELECT orgusers.enqueue_mail(org('Acme'), 'user_removed', 'bob@example.com', NULL, 'en', '{}', '018f0000-0000-7000-8000-0000000000aa') AS news \gset
+SELECT enqueue('user_removed') AS news \gset
+UPDATE orgusers.mail_outbox SET invitation_id = '018f0000-0000-7000-8000-0000000000aa' WHERE id = :'news';
 SELECT is(orgusers.withdraw_mail(org('Acme'), '018f0000-0000-7000-8000-0000000000aa'), 1::bigint, 'withdraw_mail says how many');
 SELECT is((row_of(:'invitation')).status, 'withdrawn', 'withdrawn');
 SELECT ok((row_of(:'invitation')).sealed_token IS NULL, 'F4: the token is wiped');

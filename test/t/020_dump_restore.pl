@@ -31,6 +31,8 @@ SELECT orgusers.install_plans_and_groups();
 SELECT orgusers.add_mailer_key('$key');
 SELECT orgusers.register_permission('docs.read', 'Read documents');
 INSERT INTO orgusers.role_template_permissions VALUES ('plans_and_groups', 'user', 'docs.read');
+INSERT INTO orgusers.role_templates (policy, id, name, all_spaces, most_spaces) VALUES ('plans_and_groups', 'visitor', 'VISITOR', false, 1);
+INSERT INTO orgusers.role_template_grants VALUES ('plans_and_groups', 'admin', 'visitor');
 UPDATE orgusers.mail_templates SET subject = 'Edited' WHERE kind = 'user_removed' AND locale = 'en';
 SELECT orgusers.add_assertion_key('secret', 'HS256', 'not so secret, but 32 bytes long', 'app');
 SELECT orgusers.add_assertion_key('public', 'EdDSA', decode(repeat('d7', 32), 'hex'), 'app');
@@ -56,6 +58,8 @@ SELECT orgusers.create_group('$paid', 'ops', '{USER}'), orgusers.create_group('$
 SELECT orgusers.set_user_groups('$paid', '$users[3]', '{ops}');
 SELECT orgusers.switch_organization('$paid');
 SELECT orgusers.create_space('$paid', 'room'), orgusers.set_user_spaces('$paid', '$users[4]', '{room}'), orgusers.set_group_spaces('$paid', 'ops', '{room}');
+SELECT orgusers.create_space('$paid', 'further'), orgusers.set_user_spaces('$paid', '$users[3]', '{room}');
+INSERT INTO orgusers.membership_roles (org_id, user_id, role_id) SELECT org_id, u, id FROM orgusers.roles, unnest('{$users[3],$users[4]}'::uuid[]) u WHERE org_id = '$paid' AND template = 'visitor';
 SELECT orgusers.set_user_permissions('$paid', '$users[4]', '{users.view}');
 UPDATE orgusers.subscriptions SET since = since - interval '3 days';
 UPDATE orgusers.subscriptions SET plan = 'billed', since = since + interval '1 day' WHERE org_id = '$paid';
@@ -65,7 +69,9 @@ INSERT INTO orgusers.roles (org_id, policy, template, name) VALUES ('$paid', 'pl
 SELECT orgusers.set_user_roles('$paid', '$users[7]', '{GUEST}');
 INSERT INTO orgusers.base_permissions VALUES ('plans_and_groups', 'organization.view');
 SELECT orgusers.remove_user('$paid', '$users[9]');
+UPDATE orgusers.policies SET daily_invitations = 50;
 SELECT orgusers.invite_user('$paid', 'user11\@example.org', '{USER}', '{ops}', 'Pen', 'Ding');
+SELECT orgusers.set_invitation_spaces(org_id, id, '{room}') FROM orgusers.invitations;
 SELECT orgusers.invite_user('$paid', 'accepted\@example.org'), orgusers.invite_user('$paid', 'user13\@example.org');
 SELECT orgusers.invite_user('$paid', 'expired\@example.org'), orgusers.invite_user('$paid', 'user12\@example.org');
 SELECT orgusers.cancel_invitation(org_id, id) FROM orgusers.invitations WHERE email = 'accepted\@example.org'::orgusers.email;
@@ -84,9 +90,14 @@ SELECT orgusers.decline_my_invitation(org_id, id) FROM orgusers.my_invitations()
 SELECT orgusers.mail_sent(m.org_id, m.id, m.fence) FROM orgusers.claim_mail(1) m;
 SELECT orgusers.mail_failed(m.org_id, m.id, m.fence, 'no such user', true) FROM orgusers.claim_mail(1) m;
 SELECT count(*) FROM orgusers.claim_mail(1);
+UPDATE orgusers.role_templates SET joinable = true WHERE id = 'user';
 SELECT orgusers.act_as('$users[0]', true);
+SELECT orgusers.verify_join_domain('$paid', 'corp.example', orgusers.claim_join_domain('$paid', 'corp.example')), orgusers.claim_join_domain('$free', 'corp.example');
+SELECT 'join ' || substring(link FROM '#(.*)') FROM orgusers.create_join_link('$paid', most_uses => 2);
+SELECT orgusers.revoke_join_link('$free', id) FROM orgusers.create_join_link('$free');
 SELECT 'token ' || substring(orgusers.invitation_link(org_id, id) FROM '#(.*)') FROM orgusers.invitations WHERE email = 'user11\@example.org'::orgusers.email;
 });
+my ($join) = $token =~ /^join (oui_\S{71})$/m or BAIL_OUT('no join link');
 ($token) = $token =~ /^token (oui_\S{71})$/m or BAIL_OUT('no token');
 is($node->safe_psql('source', 'SELECT DISTINCT status FROM orgusers.invitations ORDER BY 1'), "accepted\ncanceled\ndeclined\npending", 'invitations in every state');
 is($node->safe_psql('source', 'SELECT DISTINCT status FROM orgusers.mail_outbox ORDER BY 1'), "dead\nleased\nqueued\nsent\nwithdrawn", 'mail in every state');
@@ -122,7 +133,7 @@ command_ok([ 'pg_dump', '-Fd', '-j', '4', '-f', "$dir/directory", $source ], 'pg
 my $dump = slurp_file("$dir/plain.sql");
 unlike($dump, qr/not so secret/, 'no HS256 secret in the dump');
 unlike($dump, qr/6e6f7420736f20736563726574/i, 'nor in hexadecimal');
-unlike($dump, qr/\Q$token\E/, 'no token in the dump');
+unlike($dump, qr/\Q$token\E|\Q$join\E/, 'no token in the dump');
 
 # Restores into a fresh database of a cluster and looks at it.
 sub restored
@@ -155,6 +166,8 @@ sub restored
 	like($stderr, qr/OU302/, "$how: the billing admin stays active");
 	$ret = $cluster->psql($database, "\\set VERBOSITY sqlstate\nUPDATE orgusers.memberships SET holds_seat = true WHERE user_id = '$users[7]'", stderr => \$stderr);
 	like($stderr, qr/23503/, "$how: who holds a free role takes no seat");
+	$ret = $cluster->psql($database, "\\set VERBOSITY sqlstate\nINSERT INTO orgusers.space_members SELECT org_id, id, '$users[3]' FROM orgusers.spaces WHERE name = 'further'", stderr => \$stderr);
+	like($stderr, qr/OU306/, "$how: a visitor has one space");
 	$ret = $cluster->psql($database, "\\set VERBOSITY sqlstate\nTRUNCATE orgusers.memberships CASCADE", stderr => \$stderr);
 	like($stderr, qr/OU305/, "$how: no TRUNCATE under an organization");
 	$ret = $cluster->psql($database, "\\set VERBOSITY sqlstate\nSET ROLE app; SELECT orgusers.act_as('$users[0]')", stderr => \$stderr);
@@ -170,6 +183,10 @@ sub restored
 	is($cluster->safe_psql($database, "SELECT r.name, g.name FROM orgusers.membership_roles mr JOIN orgusers.roles r ON r.id = mr.role_id,"
 		  . " orgusers.group_members gm JOIN orgusers.groups g ON g.id = gm.group_id WHERE mr.user_id = '$users[11]' AND gm.user_id = '$users[11]'"),
 		'USER|ops', "$how: with its role and group");
+
+	is($cluster->safe_psql($database, "SELECT orgusers.set_email_verified('$users[15]', 'user15\@example.org'); SET ROLE app_server;"
+		  . " SELECT orgusers.act_as('$users[15]', true); SELECT orgusers.join_organization('$join')") =~ s/\A\n+//r,
+		$paid, "$how: a join link from before lets people join");
 
 	# Until this installation replaces the other.
 	my $unsent = $cluster->safe_psql($database, q{SELECT count(*) FROM orgusers.mail_outbox WHERE status IN ('queued', 'leased')});
