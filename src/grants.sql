@@ -42,7 +42,7 @@ CREATE FUNCTION orgusers.audience_functions(audience text) RETURNS text[]
             'preview_invitation', 'accept_invitation', 'decline_invitation',
             'my_invitations', 'accept_my_invitation', 'decline_my_invitation']
         WHEN 'server' THEN ARRAY[
-            'act_as', 'create_organization', 'register_user', 'set_email_verified', 'change_email', 'set_plan', 'billing_addresses']
+            'act_as', 'create_organization', 'set_external_id', 'register_user', 'set_email_verified', 'change_email', 'set_plan', 'billing_addresses']
         WHEN 'mailer' THEN ARRAY['claim_mail', 'mail_sent', 'mail_failed', 'release_mail', 'mail_status']
         WHEN 'developer' THEN ARRAY['protect_table', 'unprotect_table', 'current_user_id', 'can', 'orgs_with', 'orgs_reached', 'is_member',
             'email_in', 'email_out', 'email_eq', 'email_ne', 'email_lt', 'email_le', 'email_gt', 'email_ge', 'email_cmp', 'email_hash', 'email_hash_extended']

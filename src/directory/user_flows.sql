@@ -119,10 +119,16 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION orgusers.refuse_billing_admin(uuid, uuid) IS 'Raises OU302 when the user is the organization''s billing admin. Internal';
 
+CREATE FUNCTION orgusers.tell_user(org_id uuid, user_id uuid, kind text) RETURNS void
+    LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT orgusers.enqueue_mail(tell_user.org_id, tell_user.kind, u.email, u.display_name, u.locale, '{}')
+        FROM orgusers.users u WHERE u.id = tell_user.user_id AND u.id IS DISTINCT FROM orgusers.current_user_id();
+END;
+COMMENT ON FUNCTION orgusers.tell_user(uuid, uuid, text) IS 'Mails a user what has been done to the membership, unless it is the actor who did it. Internal';
+
 CREATE FUNCTION orgusers.remove_user(org_id uuid, user_id uuid) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    removed orgusers.users;
 BEGIN
     PERFORM orgusers.authorize_change(remove_user.org_id, 'users.remove');
     PERFORM orgusers.member(remove_user.org_id, remove_user.user_id);
@@ -132,11 +138,7 @@ BEGIN
     PERFORM orgusers.refuse_billing_admin(remove_user.org_id, remove_user.user_id);
     DELETE FROM orgusers.memberships m WHERE m.org_id = remove_user.org_id AND m.user_id = remove_user.user_id;
     PERFORM orgusers.check_now();
-    SELECT * INTO STRICT removed FROM orgusers.users u WHERE u.id = remove_user.user_id;
-    IF removed.id <> orgusers.current_user_id() THEN
-        PERFORM orgusers.enqueue_mail(remove_user.org_id, 'user_removed', removed.email, removed.display_name, removed.locale,
-            orgusers.mail_people(removed.id));
-    END IF;
+    PERFORM orgusers.tell_user(remove_user.org_id, remove_user.user_id, 'user_removed');
 END $$;
 COMMENT ON FUNCTION orgusers.remove_user(uuid, uuid) IS 'Removes a user from the organization with roles and groups there, at once; the user gets mail, unless it is the actor. Needs users.remove, and the user''s roles and single permissions must be the actor''s to take. OU102 no such user there, OU108 role not the actor''s to take, OU109 oneself, OU302 the billing admin, OU303 too few holders of a role, OU404 no mail template, and what require() raises';
 
@@ -154,8 +156,9 @@ BEGIN
     UPDATE orgusers.memberships m SET status = 'deactivated', deactivated_at = now()
         WHERE m.org_id = deactivate_user.org_id AND m.user_id = deactivate_user.user_id;
     PERFORM orgusers.check_now();
+    PERFORM orgusers.tell_user(deactivate_user.org_id, deactivate_user.user_id, 'user_deactivated');
 END $$;
-COMMENT ON FUNCTION orgusers.deactivate_user(uuid, uuid) IS 'Takes a user''s rights and seat in the organization, at once, and keeps roles and groups for a reactivation; does nothing for a deactivated one. Needs users.deactivate. Raises what remove_user() raises';
+COMMENT ON FUNCTION orgusers.deactivate_user(uuid, uuid) IS 'Takes a user''s rights and seat in the organization, at once, and keeps roles and groups for a reactivation; the user gets mail, unless it is the actor. Does nothing for a deactivated one. Needs users.deactivate. Raises what remove_user() raises';
 
 CREATE FUNCTION orgusers.reactivate_user(org_id uuid, user_id uuid) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -165,9 +168,12 @@ BEGIN
     PERFORM orgusers.require_over(reactivate_user.org_id, reactivate_user.user_id);
     UPDATE orgusers.memberships m SET status = 'active', deactivated_at = NULL
         WHERE m.org_id = reactivate_user.org_id AND m.user_id = reactivate_user.user_id AND m.status = 'deactivated';
-    PERFORM orgusers.check_now();
+    IF FOUND THEN
+        PERFORM orgusers.check_now();
+        PERFORM orgusers.tell_user(reactivate_user.org_id, reactivate_user.user_id, 'user_reactivated');
+    END IF;
 END $$;
-COMMENT ON FUNCTION orgusers.reactivate_user(uuid, uuid) IS 'Gives a deactivated user''s rights back, which takes a seat; does nothing for an active one. Needs users.deactivate. OU102 no such user there, OU108 role not the actor''s to give, OU301 no seat left, OU304 too many holders of a role, and what require() raises';
+COMMENT ON FUNCTION orgusers.reactivate_user(uuid, uuid) IS 'Gives a deactivated user''s rights back, which takes a seat; the user gets mail. Does nothing for an active one. Needs users.deactivate. OU102 no such user there, OU108 role not the actor''s to give, OU301 no seat left, OU304 too many holders of a role, OU404 no mail template, and what require() raises';
 
 CREATE FUNCTION orgusers.list_users(org_id uuid, search text DEFAULT NULL, after orgusers.email DEFAULT NULL, page integer DEFAULT 100)
     RETURNS TABLE (user_id uuid, email orgusers.email, display_name text, avatar_url text, roles text[], groups text[],

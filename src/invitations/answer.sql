@@ -86,6 +86,7 @@ CREATE FUNCTION orgusers.accept(org_id uuid, id uuid, token orgusers.invitation_
 DECLARE
     actor      uuid := orgusers.require_user();
     by_mail    boolean := false;
+    joined     boolean;
     invitation orgusers.invitations;
 BEGIN
     FOR round IN 1 .. 2 LOOP
@@ -105,6 +106,7 @@ BEGIN
 
     INSERT INTO orgusers.memberships (org_id, user_id, invited_by) VALUES (invitation.org_id, actor, invitation.invited_by)
         ON CONFLICT DO NOTHING;
+    joined := FOUND;
     IF (orgusers.member(invitation.org_id, actor)).status <> 'active' THEN
         RAISE EXCEPTION USING ERRCODE = 'OU110', MESSAGE = 'you are deactivated in this organization',
             HINT = 'Ask a user of the organization who may reactivate you.';
@@ -122,6 +124,9 @@ BEGIN
     -- The mailed token has proven the address.
     UPDATE orgusers.users u SET email_verified_at = now() WHERE u.id = actor AND u.email_verified_at IS NULL;
     PERFORM orgusers.check_now();
+    IF joined THEN
+        PERFORM orgusers.welcome(invitation.org_id, actor);
+    END IF;
     RETURN invitation.org_id;
 END $$;
 COMMENT ON FUNCTION orgusers.accept(uuid, uuid, orgusers.invitation_token) IS 'Makes the actor a user of the organization as the invitation says. See accept_invitation(). Internal';
@@ -135,7 +140,7 @@ BEGIN
     SELECT * INTO opened FROM orgusers.invitation_by_token(token);
     RETURN orgusers.accept(opened.org_id, opened.invitation_id, token);
 END $$;
-COMMENT ON FUNCTION orgusers.accept_invitation(orgusers.invitation_token) IS 'Accepts the invitation that a token opens; returns the organization''s id, also when the actor has accepted it before. Pass the token as a bound parameter of its type: then the server''s log shows no usable token. Any signed-in user with the invited address: a token that came by mail proves it, one from invitation_link() needs it verified before. OU001 nobody is signed in, OU110 deactivated there, OU203 the token opens nothing, OU204 expired, OU205 answered or canceled, OU206 for another address, OU207 address not verified, OU210 the inviter''s authority has ended, OU301 no seat left, OU304 too many holders of a role';
+COMMENT ON FUNCTION orgusers.accept_invitation(orgusers.invitation_token) IS 'Accepts the invitation that a token opens; returns the organization''s id, also when the actor has accepted it before. Pass the token as a bound parameter of its type: then the server''s log shows no usable token. Any signed-in user with the invited address: a token that came by mail proves it, one from invitation_link() needs it verified before. OU001 nobody is signed in, OU110 deactivated there, OU203 the token opens nothing, OU204 expired, OU205 answered or canceled, OU206 for another address, OU207 address not verified, OU210 the inviter''s authority has ended, OU301 no seat left, OU304 too many holders of a role, OU404 no mail template';
 
 CREATE FUNCTION orgusers.require_mine(org_id uuid, id uuid) RETURNS void
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -66,7 +66,7 @@ DECLARE
     missing text;
     mail_id uuid;
 BEGIN
-    SELECT o.name AS organization, o.policy, o.time_zone, p.product_name AS product INTO about
+    SELECT o.name AS organization, o.external_id, o.policy, o.time_zone, p.product_name AS product INTO about
         FROM orgusers.organizations o JOIN orgusers.policies p ON p.id = o.policy
         WHERE o.id = enqueue_mail.org_id;
     IF NOT FOUND THEN
@@ -90,10 +90,15 @@ BEGIN
     variables := variables || jsonb_build_object(
         'product', about.product,
         'organization', about.organization,
+        'organization_line', about.organization || coalesce(' (' || about.external_id || ')', ''),
+        'customer_id', coalesce(about.external_id, ''),
         'recipient', coalesce(nullif(btrim(recipient_name), ''), recipient::text));
     IF kind = 'invitation' THEN
-        variables := variables - 'link' || jsonb_build_object('expires_at',
-            to_char(expires_at AT TIME ZONE about.time_zone, 'YYYY-MM-DD HH24:MI') || ' (' || about.time_zone || ')');
+        variables := variables - 'link' || jsonb_build_object(
+            'expires_at', to_char(expires_at AT TIME ZONE about.time_zone, 'YYYY-MM-DD HH24:MI') || ' (' || about.time_zone || ')',
+            'roles', (SELECT coalesce(left(string_agg(r.name, ', ' ORDER BY r.name), 1000), '-')
+                      FROM orgusers.invitation_roles ir JOIN orgusers.roles r ON r.org_id = ir.org_id AND r.id = ir.role_id
+                      WHERE ir.org_id = enqueue_mail.org_id AND ir.invitation_id = enqueue_mail.invitation_id));
     END IF;
     SELECT string_agg(name, ', ') INTO missing
         FROM unnest(orgusers.mail_placeholders(kind)) name WHERE name <> 'link' AND NOT variables ? name;
