@@ -38,6 +38,7 @@
 #define ERRCODE_OU_SELF_FORBIDDEN			OU_SQLSTATE('1', '0', '9')	/* the policy forbids doing that to oneself */
 #define ERRCODE_OU_MEMBER_STATE				OU_SQLSTATE('1', '1', '0')	/* the membership's status does not allow it */
 #define ERRCODE_OU_UNKNOWN_SPACE			OU_SQLSTATE('1', '1', '1')	/* no such space in the organization */
+#define ERRCODE_OU_CONFIRMATION_OUTDATED	OU_SQLSTATE('1', '1', '6')	/* confirms something else than what would be done now */
 
 /* invitations */
 #define ERRCODE_OU_BAD_EMAIL				OU_SQLSTATE('2', '0', '1')	/* not a valid e-mail address */

@@ -138,9 +138,12 @@ BEGIN
     PERFORM orgusers.refuse_billing_admin(remove_user.org_id, remove_user.user_id);
     DELETE FROM orgusers.memberships m WHERE m.org_id = remove_user.org_id AND m.user_id = remove_user.user_id;
     PERFORM orgusers.check_now();
+    IF remove_user.user_id = orgusers.current_user_id() THEN
+        PERFORM orgusers.announce_leaving(remove_user.org_id, remove_user.user_id);
+    END IF;
     PERFORM orgusers.tell_user(remove_user.org_id, remove_user.user_id, 'user_removed');
 END $$;
-COMMENT ON FUNCTION orgusers.remove_user(uuid, uuid) IS 'Removes a user from the organization with roles and groups there, at once; the user gets mail, unless it is the actor. Needs users.remove, and the user''s roles and single permissions must be the actor''s to take. OU102 no such user there, OU108 role not the actor''s to take, OU109 oneself, OU302 the billing admin, OU303 too few holders of a role, OU404 no mail template, and what require() raises';
+COMMENT ON FUNCTION orgusers.remove_user(uuid, uuid) IS 'Removes a user from the organization with roles and groups there, at once; the user gets mail or, when it is the actor, those who may remove users do. Needs users.remove, and the user''s roles and single permissions must be the actor''s to take. OU102 no such user there, OU108 role not the actor''s to take, OU109 oneself, OU302 the billing admin, OU303 too few holders of a role, OU404 no mail template, and what require() raises';
 
 CREATE FUNCTION orgusers.deactivate_user(org_id uuid, user_id uuid) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -174,29 +177,3 @@ BEGIN
     END IF;
 END $$;
 COMMENT ON FUNCTION orgusers.reactivate_user(uuid, uuid) IS 'Gives a deactivated user''s rights back, which takes a seat; the user gets mail. Does nothing for an active one. Needs users.deactivate. OU102 no such user there, OU108 role not the actor''s to give, OU301 no seat left, OU304 too many holders of a role, OU404 no mail template, and what require() raises';
-
-CREATE FUNCTION orgusers.list_users(org_id uuid, search text DEFAULT NULL, after orgusers.email DEFAULT NULL, page integer DEFAULT 100)
-    RETURNS TABLE (user_id uuid, email orgusers.email, display_name text, avatar_url text, roles text[], groups text[],
-                   status text, is_billing_admin boolean, joined_at timestamptz)
-    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    PERFORM orgusers.require(list_users.org_id, 'users.view');
-    RETURN QUERY
-        SELECT u.id, u.email, u.display_name, u.avatar_url,
-               ARRAY(SELECT r.name FROM orgusers.membership_roles mr JOIN orgusers.roles r ON r.org_id = mr.org_id AND r.id = mr.role_id
-                     WHERE mr.org_id = m.org_id AND mr.user_id = m.user_id ORDER BY r.name),
-               ARRAY(SELECT g.name FROM orgusers.group_members gm JOIN orgusers.groups g ON g.org_id = gm.org_id AND g.id = gm.group_id
-                     WHERE gm.org_id = m.org_id AND gm.user_id = m.user_id ORDER BY g.name),
-               m.status,
-               EXISTS (SELECT FROM orgusers.subscriptions s WHERE s.org_id = m.org_id AND s.billing_admin_id = m.user_id),
-               m.joined_at
-        FROM orgusers.memberships m JOIN orgusers.users u ON u.id = m.user_id
-        WHERE m.org_id = list_users.org_id
-          AND (list_users.after IS NULL OR u.email > list_users.after)
-          AND (list_users.search IS NULL
-               OR strpos(lower(u.email::text), lower(list_users.search)) > 0
-               OR strpos(lower(u.display_name), lower(list_users.search)) > 0)
-        ORDER BY u.email
-        LIMIT least(greatest(list_users.page, 1), 1000);
-END $$;
-COMMENT ON FUNCTION orgusers.list_users(uuid, text, orgusers.email, integer) IS 'Users of the organization in order of their addresses, active and deactivated: those whose address or name contains search (NULL: all), behind the address after (NULL: from the first), page rows at most (1 to 1000). roles are those held directly; groups may bring further ones. Needs users.view. Raises what require() raises';
