@@ -26,6 +26,9 @@ BEGIN
         PERFORM orgusers.set_user_spaces(org(called), CASE called WHEN 'Acme' THEN person('bob') ELSE person('fay') END, '{room}');
         PERFORM orgusers.set_group_spaces(org(called), 'ops', '{room}');
         PERFORM orgusers.set_user_permissions(org(called), CASE called WHEN 'Acme' THEN person('bob') ELSE person('fay') END, '{billing.view}');
+        PERFORM orgusers.record_activity(org(called));
+        PERFORM act(CASE called WHEN 'Acme' THEN 'bob' ELSE 'fay' END);
+        PERFORM orgusers.record_activity(org(called)), orgusers.new_areas(org(called));
     END LOOP;
     -- cyd is in both, and works in the other one.
     PERFORM enlist('Acme', 'cyd');
@@ -33,6 +36,7 @@ BEGIN
     PERFORM act('cyd');
     PERFORM orgusers.switch_organization(org('Other'));
 END $$;
+INSERT INTO orgusers.welcomed VALUES (person('ann'), 'plans_and_groups');
 INSERT INTO orgusers.base_permissions VALUES ('plans_and_groups', 'organization.view');
 INSERT INTO orgusers.role_permissions SELECT org_id, id, 'spaces.view' FROM orgusers.roles WHERE name = 'USER';
 CREATE TABLE docs (org_id uuid);
@@ -58,6 +62,8 @@ INSERT INTO readable VALUES
     ('orgusers.membership_roles',  0, 0, 1, 3, 3),
     ('orgusers.current_organizations', 0, 0, 0, 0, 0),
     ('orgusers.membership_permissions', 0, 0, 1, 1, 1),
+    ('orgusers.last_activity',     0, 0, 1, 2, 2),
+    ('orgusers.seen_areas',        0, 0, 3, 0, 0),
     ('orgusers.spaces',            0, 0, 1, 1, 1),
     ('orgusers.space_members',     0, 0, 1, 1, 1),
     ('orgusers.space_groups',      0, 0, 1, 1, 1),

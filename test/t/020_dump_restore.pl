@@ -56,6 +56,8 @@ SELECT orgusers.set_user_groups('$paid', '$users[3]', '{ops}');
 SELECT orgusers.switch_organization('$paid');
 SELECT orgusers.create_space('$paid', 'room'), orgusers.set_user_spaces('$paid', '$users[4]', '{room}'), orgusers.set_group_spaces('$paid', 'ops', '{room}');
 SELECT orgusers.set_user_permissions('$paid', '$users[4]', '{users.view}');
+SELECT orgusers.set_external_id('$paid', 'K-4711'), orgusers.record_activity('$paid'), orgusers.new_areas('$paid');
+INSERT INTO orgusers.welcomed VALUES ('$users[0]', 'plans_and_groups');
 INSERT INTO orgusers.base_permissions VALUES ('plans_and_groups', 'organization.view');
 SELECT orgusers.remove_user('$paid', '$users[9]');
 SELECT orgusers.invite_user('$paid', 'user11\@example.org', '{USER}', '{ops}', 'Pen', 'Ding');
@@ -89,7 +91,7 @@ is($node->safe_psql('source', 'SELECT DISTINCT status FROM orgusers.mail_outbox 
 my $contents = q{
 	SELECT string_agg(c.relname || ' ' || (xpath('/row/rows/text()', query_to_xml(format(
 			'SELECT count(*) || %L || coalesce(md5(string_agg(r::text, %L ORDER BY r::text)), %L) AS rows FROM (SELECT %s FROM orgusers.%I t %s) r', ' ', '|', '',
-			CASE c.relname WHEN 'organizations' THEN 'id, name, policy, time_zone, created_at' ELSE 't.*' END, c.relname,
+			CASE c.relname WHEN 'organizations' THEN 'id, name, external_id, policy, time_zone, created_at' ELSE 't.*' END, c.relname,
 			CASE c.relname WHEN 'assertion_keys' THEN 'WHERE algorithm <> ''HS256''' END), true, true, '')))[1]::text, E'\n' ORDER BY c.relname)
 		FROM pg_class c WHERE c.relnamespace = 'orgusers'::regnamespace AND c.relkind = 'r' AND c.relname <> 'installation'};
 # Who may do what with the extension's objects, and with the application's table.
