@@ -1,21 +1,21 @@
 -- What a user's start page asks: is there anything beyond the base, and what is new.
 
 CREATE FUNCTION orgusers.held_permissions(org_id uuid) RETURNS TABLE (permission text, is_base boolean)
-    LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    SELECT k.key, EXISTS (SELECT FROM orgusers.organizations o JOIN orgusers.base_permissions b ON b.policy = o.policy
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY SELECT k.key, EXISTS (SELECT FROM orgusers.organizations o JOIN orgusers.base_permissions b ON b.policy = o.policy
                           WHERE o.id = held_permissions.org_id AND b.permission = k.key)
     FROM orgusers.permissions k
     WHERE held_permissions.org_id = ANY (orgusers.orgs_reached(k.key));
-END;
+END $$;
 COMMENT ON FUNCTION orgusers.held_permissions(uuid) IS 'What the actor may do in the organization, everywhere or in some space, and whether every active user of it may. Internal';
 
 CREATE FUNCTION orgusers.access_state(org_id uuid) RETURNS text
-    LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    SELECT CASE bool_or(NOT h.is_base) WHEN true THEN 'full' WHEN false THEN 'restricted' ELSE 'none' END
-    FROM orgusers.held_permissions(access_state.org_id) h;
-END;
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (SELECT CASE bool_or(NOT h.is_base) WHEN true THEN 'full' WHEN false THEN 'restricted' ELSE 'none' END
+            FROM orgusers.held_permissions(access_state.org_id) h);
+END $$;
 COMMENT ON FUNCTION orgusers.access_state(uuid) IS 'How far the actor has access to the organization now: full, something beyond the policy''s base permissions, everywhere or in an assigned space; restricted, the base permissions only, so that a banner may say that rights are still to be given; none, no permission at all, as for an outsider, a deactivated user, an anonymous session, or somebody whose roles hold in spaces only and who is assigned to none';
 
 CREATE FUNCTION orgusers.new_areas(org_id uuid) RETURNS text[]

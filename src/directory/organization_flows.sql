@@ -50,11 +50,10 @@ END $$;
 COMMENT ON FUNCTION orgusers.switch_organization(uuid) IS 'Makes one of the actor''s organizations the current one, remembered for later sessions. OU001 nobody is signed in, OU101 the actor is not an active user of it';
 
 CREATE FUNCTION orgusers.checked_external_id(external_id text) RETURNS text
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    SELECT CASE WHEN checked_external_id.external_id IS NOT NULL
-                THEN orgusers.checked_name('this external id of an organization', checked_external_id.external_id) END;
-END;
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN CASE WHEN external_id IS NOT NULL THEN orgusers.checked_name('this external id of an organization', external_id) END;
+END $$;
 COMMENT ON FUNCTION orgusers.checked_external_id(text) IS 'The external id, NULL for none, if is_name() accepts it, else OU106. Internal';
 
 CREATE FUNCTION orgusers.set_external_id(org_id uuid, external_id text) RETURNS void

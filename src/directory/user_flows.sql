@@ -121,11 +121,11 @@ END $$;
 COMMENT ON FUNCTION orgusers.refuse_billing_admin(uuid, uuid) IS 'Raises OU302 when the user is the organization''s billing admin. Internal';
 
 CREATE FUNCTION orgusers.tell_user(org_id uuid, user_id uuid, kind text) RETURNS void
-    LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    SELECT orgusers.enqueue_mail(tell_user.org_id, tell_user.kind, u.email, u.display_name, u.locale, '{}')
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM orgusers.enqueue_mail(tell_user.org_id, tell_user.kind, u.email, u.display_name, u.locale, '{}')
         FROM orgusers.users u WHERE u.id = tell_user.user_id AND u.id IS DISTINCT FROM orgusers.current_user_id();
-END;
+END $$;
 COMMENT ON FUNCTION orgusers.tell_user(uuid, uuid, text) IS 'Mails a user what has been done to the membership, unless it is the actor who did it. Internal';
 
 CREATE FUNCTION orgusers.remove_user(org_id uuid, user_id uuid) RETURNS void
