@@ -40,6 +40,7 @@
 #define ERRCODE_OU_UNKNOWN_SPACE			OU_SQLSTATE('1', '1', '1')	/* no such space in the organization */
 #define ERRCODE_OU_TOO_MANY_AT_ONCE			OU_SQLSTATE('1', '1', '8')	/* more spaces than one call assigns */
 #define ERRCODE_OU_ROLE_KINDS				OU_SQLSTATE('1', '1', '3')	/* free roles beside what takes a seat */
+#define ERRCODE_OU_CONFIRMATION_OUTDATED	OU_SQLSTATE('1', '1', '6')	/* confirms something else than what would be done now */
 
 /* invitations */
 #define ERRCODE_OU_BAD_EMAIL				OU_SQLSTATE('2', '0', '1')	/* not a valid e-mail address */

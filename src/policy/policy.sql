@@ -66,7 +66,8 @@ CREATE TABLE orgusers.policies (
     daily_invitations   integer CHECK (daily_invitations > 0),
     spaces_per_call     integer CHECK (spaces_per_call > 0),
     unique_in_tree      boolean NOT NULL DEFAULT false,
-    welcome_mail        boolean NOT NULL DEFAULT false
+    welcome_mail        boolean NOT NULL DEFAULT false,
+    activity_interval   interval NOT NULL DEFAULT '5 minutes' CHECK (activity_interval >= '0')
 );
 COMMENT ON TABLE orgusers.policies IS 'A rule-book for organizations: one row of switches, with its role templates and mail templates. Edited by the database''s owner with plain SQL';
 COMMENT ON COLUMN orgusers.policies.default_plan IS 'Plan of an organization made under this policy';
@@ -84,6 +85,7 @@ COMMENT ON COLUMN orgusers.policies.daily_invitations IS 'Most invitations that 
 COMMENT ON COLUMN orgusers.policies.spaces_per_call IS 'Most new spaces that one call assigns to a user or an invitation; NULL is no limit';
 COMMENT ON COLUMN orgusers.policies.unique_in_tree IS 'An address is used once in an account and all its sub-accounts: as a user''s or in a pending invitation';
 COMMENT ON COLUMN orgusers.policies.welcome_mail IS 'Who becomes a user of an organization under this policy for the first time gets a mail of the kind welcome';
+COMMENT ON COLUMN orgusers.policies.activity_interval IS 'How far the last activity that list_users() shows may be behind: record_activity() writes no more often for a user and organization';
 SELECT pg_extension_config_dump('orgusers.policies', '');
 
 CREATE TABLE orgusers.role_templates (

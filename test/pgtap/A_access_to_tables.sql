@@ -31,6 +31,9 @@ BEGIN
         PERFORM orgusers.create_join_link(org(called));
         PERFORM orgusers.claim_join_domain(org(called), 'corp.example');
         PERFORM orgusers.set_user_permissions(org(called), CASE called WHEN 'Acme' THEN person('bob') ELSE person('fay') END, '{billing.view}');
+        PERFORM orgusers.record_activity(org(called));
+        PERFORM act(CASE called WHEN 'Acme' THEN 'bob' ELSE 'fay' END);
+        PERFORM orgusers.record_activity(org(called)), orgusers.new_areas(org(called));
     END LOOP;
     -- cyd is in both, and works in the other one.
     PERFORM enlist('Acme', 'cyd');
@@ -38,6 +41,7 @@ BEGIN
     PERFORM act('cyd');
     PERFORM orgusers.switch_organization(org('Other'));
 END $$;
+INSERT INTO orgusers.welcomed VALUES (person('ann'), 'plans_and_groups');
 INSERT INTO orgusers.base_permissions VALUES ('plans_and_groups', 'organization.view');
 INSERT INTO orgusers.seat_ledger SELECT id, person('gus'), now() - interval '2 days', now() - interval '1 day' FROM orgusers.organizations;
 INSERT INTO orgusers.plan_ledger SELECT id, now() - interval '2 days', now() - interval '1 day', 'free' FROM orgusers.organizations;
@@ -65,6 +69,8 @@ INSERT INTO readable VALUES
     ('orgusers.membership_roles',  0, 0, 1, 3, 3),
     ('orgusers.current_organizations', 0, 0, 0, 0, 0),
     ('orgusers.membership_permissions', 0, 0, 1, 1, 1),
+    ('orgusers.last_activity',     0, 0, 1, 2, 2),
+    ('orgusers.seen_areas',        0, 0, 3, 0, 0),
     ('orgusers.spaces',            0, 0, 1, 1, 1),
     ('orgusers.space_members',     0, 0, 1, 1, 1),
     ('orgusers.space_groups',      0, 0, 1, 1, 1),

@@ -215,7 +215,7 @@ SELECT act('ann');
 SELECT lives_ok($$SELECT orgusers.set_user_groups(org('Acme'), person('cyd'), '{chiefs}')$$, 'A4: before the removal there are roles and groups');
 SELECT lives_ok($$SELECT orgusers.remove_user(org('Acme'), person('cyd'))$$, 'A4: a user is removed');
 SELECT is(active('Acme'), 'ann bob', 'A4: and is in the list no more');
-SELECT is(mails('cyd'), 'user_removed', 'A4: the removed user gets mail');
+SELECT matches(mails('cyd'), ' user_removed$', 'A4: the removed user gets mail');
 RESET ROLE;
 SELECT is((SELECT count(*)::int FROM orgusers.membership_roles WHERE user_id = person('cyd')), 0, 'A4: removal leaves no roles');
 SELECT is((SELECT count(*)::int FROM orgusers.group_members WHERE user_id = person('cyd')), 0, 'A4: removal leaves no groups');

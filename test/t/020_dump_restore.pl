@@ -67,6 +67,8 @@ INSERT INTO orgusers.role_templates (policy, id, name, holds_seat) VALUES ('plan
 INSERT INTO orgusers.role_template_grants VALUES ('plans_and_groups', 'admin', 'guest');
 INSERT INTO orgusers.roles (org_id, policy, template, name) VALUES ('$paid', 'plans_and_groups', 'guest', 'GUEST'), ('$free', 'plans_and_groups', 'guest', 'GUEST');
 SELECT orgusers.set_user_roles('$paid', '$users[7]', '{GUEST}');
+SELECT orgusers.set_external_id('$paid', 'K-4711'), orgusers.record_activity('$paid'), orgusers.new_areas('$paid');
+INSERT INTO orgusers.welcomed VALUES ('$users[0]', 'plans_and_groups');
 INSERT INTO orgusers.base_permissions VALUES ('plans_and_groups', 'organization.view');
 SELECT orgusers.remove_user('$paid', '$users[9]');
 UPDATE orgusers.policies SET daily_invitations = 50;
@@ -107,7 +109,7 @@ is($node->safe_psql('source', 'SELECT DISTINCT status FROM orgusers.mail_outbox 
 my $contents = q{
 	SELECT string_agg(c.relname || ' ' || (xpath('/row/rows/text()', query_to_xml(format(
 			'SELECT count(*) || %L || coalesce(md5(string_agg(r::text, %L ORDER BY r::text)), %L) AS rows FROM (SELECT %s FROM orgusers.%I t %s) r', ' ', '|', '',
-			CASE c.relname WHEN 'organizations' THEN 'id, name, policy, time_zone, created_at' ELSE 't.*' END, c.relname,
+			CASE c.relname WHEN 'organizations' THEN 'id, name, external_id, policy, time_zone, created_at' ELSE 't.*' END, c.relname,
 			CASE c.relname WHEN 'assertion_keys' THEN 'WHERE algorithm <> ''HS256''' END), true, true, '')))[1]::text, E'\n' ORDER BY c.relname)
 		FROM pg_class c WHERE c.relnamespace = 'orgusers'::regnamespace AND c.relkind = 'r' AND c.relname <> 'installation'};
 # Who may do what with the extension's objects, and with the application's table.
