@@ -38,6 +38,9 @@
 #define ERRCODE_OU_SELF_FORBIDDEN			OU_SQLSTATE('1', '0', '9')	/* the policy forbids doing that to oneself */
 #define ERRCODE_OU_MEMBER_STATE				OU_SQLSTATE('1', '1', '0')	/* the membership's status does not allow it */
 #define ERRCODE_OU_UNKNOWN_SPACE			OU_SQLSTATE('1', '1', '1')	/* no such space in the organization */
+#define ERRCODE_OU_ROLE_FIXED				OU_SQLSTATE('1', '1', '2')	/* the policy does not let organizations change the role */
+#define ERRCODE_OU_HAS_SUB_ACCOUNTS			OU_SQLSTATE('1', '1', '4')	/* the organization has sub-accounts */
+#define ERRCODE_OU_TREE_FIXED				OU_SQLSTATE('1', '1', '5')	/* an organization stays where it is in its tree */
 
 /* invitations */
 #define ERRCODE_OU_BAD_EMAIL				OU_SQLSTATE('2', '0', '1')	/* not a valid e-mail address */
@@ -58,6 +61,7 @@
 #define ERRCODE_OU_TOO_FEW_HOLDERS			OU_SQLSTATE('3', '0', '3')	/* the role would have too few holders */
 #define ERRCODE_OU_TOO_MANY_HOLDERS			OU_SQLSTATE('3', '0', '4')	/* the role would have too many holders */
 #define ERRCODE_OU_TRUNCATE					OU_SQLSTATE('3', '0', '5')	/* TRUNCATE would break an invariant */
+#define ERRCODE_OU_ADDRESS_IN_TREE			OU_SQLSTATE('3', '0', '7')	/* used elsewhere in account and sub-accounts */
 
 /* mail */
 #define ERRCODE_OU_NO_MAILER_KEY			OU_SQLSTATE('4', '0', '1')	/* no key to seal a token with */

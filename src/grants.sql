@@ -34,6 +34,8 @@ CREATE FUNCTION orgusers.audience_functions(audience text) RETURNS text[]
             'new_id', 'create_my_organization', 'rename_organization', 'delete_organization', 'my_organizations',
             'switch_organization', 'current_organization_id',
             'list_users', 'set_user_roles', 'set_user_groups', 'remove_user', 'deactivate_user', 'reactivate_user',
+            'create_role', 'edit_role', 'delete_role', 'role_usage', 'list_roles', 'hand_over',
+            'create_sub_account', 'list_sub_accounts',
             'create_group', 'rename_group', 'delete_group', 'set_group_roles',
             'create_space', 'rename_space', 'delete_space', 'set_user_spaces', 'set_group_spaces', 'set_user_permissions',
             'set_billing_admin', 'set_billing_cc', 'billing_contact',

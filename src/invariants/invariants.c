@@ -27,50 +27,102 @@ PG_FUNCTION_INFO_V1(orgusers_lock_organization);
 PG_FUNCTION_INFO_V1(orgusers_seats_check);
 PG_FUNCTION_INFO_V1(orgusers_holders_check);
 PG_FUNCTION_INFO_V1(orgusers_billing_admin_check);
+PG_FUNCTION_INFO_V1(orgusers_member_in_tree_check);
+PG_FUNCTION_INFO_V1(orgusers_invitation_in_tree_check);
+PG_FUNCTION_INFO_V1(orgusers_email_in_tree_check);
 PG_FUNCTION_INFO_V1(orgusers_truncate_check);
 
 /* The organizations that a row event concerns: one, or two when it moved. */
 typedef struct EventOrgs
 {
 	int			count;
-	pg_uuid_t	id[2];			/* in the order of ids */
+	pg_uuid_t	id[2];
 } EventOrgs;
 
 typedef void (*OrgCheck) (TriggerData *trigger, OrgusersTouched *org);
 
 /*
- * add_org
- *		Enters the org_id of a row.  A row of a table without NOT NULL there
- *		does not exist.
+ * row_uuid
+ *		The id in a column of a row.  A row without NOT NULL there does not
+ *		exist.
  */
-static void
-add_org(EventOrgs *orgs, Relation rel, HeapTuple row)
+static pg_uuid_t
+row_uuid(Relation rel, HeapTuple row, const char *column)
 {
 	TupleDesc	desc = RelationGetDescr(rel);
 	bool		isnull;
-	pg_uuid_t	id;
-	int			cmp;
+	Datum		id = heap_getattr(row, SPI_fnumber(desc, column), desc, &isnull);
 
-	id = *DatumGetUUIDP(heap_getattr(row, SPI_fnumber(desc, "org_id"), desc,
-									 &isnull));
 	Assert(!isnull);
+	return *DatumGetUUIDP(id);
+}
 
-	if (orgs->count == 0)
+/* The row as it is after an event that leaves one. */
+static HeapTuple
+new_row(TriggerData *trigger)
+{
+	return TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ?
+		trigger->tg_newtuple : trigger->tg_trigtuple;
+}
+
+static int
+compare_uuids(const pg_uuid_t *a, const pg_uuid_t *b)
+{
+	return memcmp(a, b, sizeof(*a));
+}
+
+/* Whether touched.h takes an organization after another. */
+static bool
+comes_after(const pg_uuid_t *a, const pg_uuid_t *b)
+{
+	pg_uuid_t	root_a = orgusers_place(a).root_id;
+	pg_uuid_t	root_b = orgusers_place(b).root_id;
+	int			cmp = compare_uuids(&root_a, &root_b);
+
+	return cmp != 0 ? cmp > 0 : compare_uuids(a, b) > 0;
+}
+
+/*
+ * event_orgs
+ *		The old and the new organization of a row event, in the order of
+ *		touched.h.
+ */
+static EventOrgs
+event_orgs(TriggerData *trigger)
+{
+	EventOrgs	orgs = {.count = 1};
+
+	orgs.id[0] = row_uuid(trigger->tg_relation, trigger->tg_trigtuple,
+						  "org_id");
+	if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
 	{
-		orgs->id[orgs->count++] = id;
-		return;
+		orgs.id[1] = row_uuid(trigger->tg_relation, trigger->tg_newtuple,
+							  "org_id");
+		if (compare_uuids(&orgs.id[0], &orgs.id[1]) != 0)
+			orgs.count = 2;
 	}
-	cmp = memcmp(&id, &orgs->id[0], sizeof(id));
-	if (cmp == 0)
-		return;
-	if (cmp < 0)
+	if (orgs.count == 2 && comes_after(&orgs.id[0], &orgs.id[1]))
 	{
-		orgs->id[1] = orgs->id[0];
-		orgs->id[0] = id;
+		pg_uuid_t	first = orgs.id[1];
+
+		orgs.id[1] = orgs.id[0];
+		orgs.id[0] = first;
 	}
-	else
-		orgs->id[1] = id;
-	orgs->count = 2;
+	return orgs;
+}
+
+/* Raises when a function is not called as a trigger after a row's change. */
+static void
+require_after_row(FunctionCallInfo fcinfo)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) ||
+		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event) ||
+		!TRIGGER_FIRED_AFTER(trigger->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("not called as an AFTER ROW trigger")));
 }
 
 /*
@@ -83,19 +135,10 @@ static Datum
 for_each_org(FunctionCallInfo fcinfo, OrgCheck check)
 {
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
-	EventOrgs	orgs = {0};
+	EventOrgs	orgs;
 
-	if (!CALLED_AS_TRIGGER(fcinfo) ||
-		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event) ||
-		!TRIGGER_FIRED_AFTER(trigger->tg_event))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("not called as an AFTER ROW trigger")));
-
-	add_org(&orgs, trigger->tg_relation, trigger->tg_trigtuple);
-	if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
-		add_org(&orgs, trigger->tg_relation, trigger->tg_newtuple);
-
+	require_after_row(fcinfo);
+	orgs = event_orgs(trigger);
 	for (int i = 0; i < orgs.count; i++)
 	{
 		OrgusersTouched *org = orgusers_touch(&orgs.id[i]);
@@ -107,29 +150,40 @@ for_each_org(FunctionCallInfo fcinfo, OrgCheck check)
 }
 
 /*
- * read_row
- *		Runs a query about an organization, such as one that returns a row
- *		only when a rule is broken there.
+ * read_row_of
+ *		Runs a query about an organization ($1) and something in it ($2, NULL
+ *		for a query without it), such as one that returns a row only when a
+ *		rule is broken there.
  *
  * Returns whether there is a row.  The caller is connected to SPI.
  */
 static bool
-read_row(SPIPlanPtr *plan, const char *query, const pg_uuid_t *org_id)
+read_row_of(SPIPlanPtr *plan, const char *query, const pg_uuid_t *org_id,
+			const pg_uuid_t *id)
 {
-	Datum		args[1];
+	Datum		args[2] = {UUIDPGetDatum(org_id), UUIDPGetDatum(id)};
 
 	if (*plan == NULL)
 	{
-		Oid			argtypes[] = {UUIDOID};
+		Oid			argtypes[] = {UUIDOID, UUIDOID};
 
-		*plan = SPI_prepare(query, 1, argtypes);
+		*plan = SPI_prepare(query, id == NULL ? 1 : 2, argtypes);
 		if (*plan == NULL || SPI_keepplan(*plan) != 0)
 			elog(ERROR, "could not prepare the check of an invariant");
 	}
-	args[0] = UUIDPGetDatum(org_id);
 	if (SPI_execute_plan(*plan, args, NULL, false, 1) < 0)
 		elog(ERROR, "could not check an invariant");
 	return SPI_processed > 0;
+}
+
+/*
+ * read_row
+ *		The same about an organization alone.
+ */
+static bool
+read_row(SPIPlanPtr *plan, const char *query, const pg_uuid_t *org_id)
+{
+	return read_row_of(plan, query, org_id, NULL);
 }
 
 /* The text in a column of the first row that SPI returned. */
@@ -162,8 +216,7 @@ command_of(TriggerData *trigger)
 			return HeapTupleHeaderGetCmax(row);
 		return InvalidCommandId;
 	}
-	row = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ?
-		trigger->tg_newtuple->t_data : trigger->tg_trigtuple->t_data;
+	row = new_row(trigger)->t_data;
 	if (TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(row)))
 		return HeapTupleHeaderGetCmin(row);
 	return InvalidCommandId;
@@ -325,6 +378,112 @@ check_billing_admin(TriggerData *trigger, OrgusersTouched *org)
 }
 
 /*
+ * What of a tree uses an address elsewhere than in organization o: a
+ * membership of the user who has it, or an invitation that is open by the
+ * clock.  An expired one makes room.
+ */
+#define MEMBER_ELSEWHERE(user_id) \
+	"EXISTS (SELECT FROM orgusers.memberships m" \
+	"        JOIN orgusers.organizations t ON t.id = m.org_id" \
+	"        WHERE m.user_id = " user_id \
+	"        AND t.root_id = o.root_id AND t.id <> o.id)"
+#define INVITED_ELSEWHERE(email) \
+	"EXISTS (SELECT FROM orgusers.invitations i" \
+	"        JOIN orgusers.organizations t ON t.id = i.org_id" \
+	"        WHERE i.email = " email " AND i.status = 'pending'" \
+	"        AND i.expires_at > clock_timestamp()" \
+	"        AND t.root_id = o.root_id AND t.id <> o.id)"
+
+/*
+ * refuse_used_in_tree
+ *		Says that an address is used elsewhere in the tree; not where.
+ */
+static void
+refuse_used_in_tree(TriggerData *trigger)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OU_ADDRESS_IN_TREE),
+			 errmsg("the address is used elsewhere in the account and its sub-accounts"),
+			 errhint("It is a user's or in a pending invitation there; remove the user or withdraw the invitation first."),
+			 errtableconstraint(trigger->tg_relation,
+								trigger->tg_trigger->tgname)));
+}
+
+/*
+ * check_user_in_tree
+ *		Looks whether a user of an organization, whose tree is locked, is used
+ *		elsewhere in the tree.
+ */
+static void
+check_user_in_tree(TriggerData *trigger, const pg_uuid_t *org_id,
+				   const pg_uuid_t *user_id)
+{
+	static SPIPlanPtr plan = NULL;
+
+	SPI_connect();
+	if (read_row_of(&plan,
+					"SELECT FROM orgusers.memberships mine"
+					" JOIN orgusers.organizations o ON o.id = mine.org_id"
+					" JOIN orgusers.users u ON u.id = mine.user_id"
+					" WHERE mine.org_id = $1 AND mine.user_id = $2"
+					" AND (" MEMBER_ELSEWHERE("u.id")
+					"      OR " INVITED_ELSEWHERE("u.email") ")",
+					org_id, user_id))
+		refuse_used_in_tree(trigger);
+	SPI_finish();
+}
+
+static void
+check_member_in_tree(TriggerData *trigger, OrgusersTouched *org)
+{
+	HeapTuple	row = new_row(trigger);
+	pg_uuid_t	org_id = row_uuid(trigger->tg_relation, row, "org_id");
+	pg_uuid_t	user_id;
+
+	/* Nothing can be used twice where a row was taken away. */
+	if (compare_uuids(&org_id, &org->org_id) != 0)
+		return;
+
+	/* Most policies have no such rule: they are asked once a command. */
+	if (org->apart_checked != InvalidCommandId &&
+		org->apart_checked == command_of(trigger))
+		return;
+	if (!orgusers_place(&org_id).unique_in_tree)
+	{
+		org->apart_checked = command_of(trigger);
+		return;
+	}
+	user_id = row_uuid(trigger->tg_relation, row, "user_id");
+	check_user_in_tree(trigger, &org_id, &user_id);
+}
+
+static void
+check_invitation_in_tree(TriggerData *trigger, OrgusersTouched *org)
+{
+	static SPIPlanPtr plan = NULL;
+	HeapTuple	row = new_row(trigger);
+	pg_uuid_t	org_id = row_uuid(trigger->tg_relation, row, "org_id");
+	pg_uuid_t	id = row_uuid(trigger->tg_relation, row, "id");
+
+	if (compare_uuids(&org_id, &org->org_id) != 0)
+		return;
+
+	SPI_connect();
+	if (read_row_of(&plan,
+					"SELECT FROM orgusers.invitations mine"
+					" JOIN orgusers.organizations o ON o.id = mine.org_id"
+					" LEFT JOIN orgusers.users u ON u.email = mine.email"
+					" WHERE mine.org_id = $1 AND mine.id = $2"
+					" AND mine.status = 'pending'"
+					" AND mine.expires_at > clock_timestamp()"
+					" AND (" MEMBER_ELSEWHERE("u.id")
+					"      OR " INVITED_ELSEWHERE("mine.email") ")",
+					&org_id, &id))
+		refuse_used_in_tree(trigger);
+	SPI_finish();
+}
+
+/*
  * orgusers_seats_check
  *		Constraint trigger: no more active users than the plan has seats.
  *
@@ -359,6 +518,94 @@ Datum
 orgusers_billing_admin_check(PG_FUNCTION_ARGS)
 {
 	return for_each_org(fcinfo, check_billing_admin);
+}
+
+/*
+ * orgusers_member_in_tree_check
+ *		Constraint trigger on memberships: where the policy says so, a user's
+ *		address is used nowhere else in the tree of account and sub-accounts.
+ *
+ * Raises OU307.
+ */
+Datum
+orgusers_member_in_tree_check(PG_FUNCTION_ARGS)
+{
+	return for_each_org(fcinfo, check_member_in_tree);
+}
+
+/*
+ * orgusers_invitation_in_tree_check
+ *		Constraint trigger on invitations: the same for an invited address.
+ *
+ * Without that rule an invitation takes no lock on its organization, so the
+ * policy is asked first.  Raises OU307.
+ */
+Datum
+orgusers_invitation_in_tree_check(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	pg_uuid_t	org_id;
+
+	require_after_row(fcinfo);
+	org_id = row_uuid(trigger->tg_relation, new_row(trigger), "org_id");
+	if (!orgusers_place(&org_id).unique_in_tree)
+		return PointerGetDatum(NULL);
+	return for_each_org(fcinfo, check_invitation_in_tree);
+}
+
+/*
+ * orgusers_email_in_tree_check
+ *		Constraint trigger on users: an address that a user takes on is not
+ *		invited elsewhere in a tree that the user is in.
+ *
+ * Raises OU307.
+ */
+Datum
+orgusers_email_in_tree_check(PG_FUNCTION_ARGS)
+{
+	static SPIPlanPtr plan = NULL;
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	Datum		args[1];
+	pg_uuid_t	user_id;
+	pg_uuid_t  *orgs;
+	int			count;
+
+	require_after_row(fcinfo);
+	user_id = row_uuid(trigger->tg_relation, new_row(trigger), "id");
+
+	SPI_connect();
+	if (plan == NULL)
+	{
+		Oid			argtypes[] = {UUIDOID};
+
+		plan = SPI_prepare("SELECT o.id FROM orgusers.memberships m"
+						   " JOIN orgusers.organizations o ON o.id = m.org_id"
+						   " JOIN orgusers.policies p ON p.id = o.policy"
+						   " WHERE m.user_id = $1 AND p.unique_in_tree"
+						   " ORDER BY o.root_id, o.id", 1, argtypes);
+		if (plan == NULL || SPI_keepplan(plan) != 0)
+			elog(ERROR, "could not prepare the check of an address");
+	}
+	args[0] = UUIDPGetDatum(&user_id);
+	if (SPI_execute_plan(plan, args, NULL, false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not look for a user's organizations");
+	count = (int) SPI_processed;
+	orgs = palloc(count * sizeof(pg_uuid_t));
+	for (int i = 0; i < count; i++)
+	{
+		bool		isnull;
+
+		orgs[i] = *DatumGetUUIDP(SPI_getbinval(SPI_tuptable->vals[i],
+											   SPI_tuptable->tupdesc, 1,
+											   &isnull));
+	}
+	for (int i = 0; i < count; i++)
+	{
+		if (orgusers_touch(&orgs[i]) != NULL)
+			check_user_in_tree(trigger, &orgs[i], &user_id);
+	}
+	SPI_finish();
+	return PointerGetDatum(NULL);
 }
 
 /*

@@ -55,14 +55,17 @@ COMMENT ON FUNCTION orgusers.send_invitation(orgusers.invitations) IS 'Mails an 
 CREATE FUNCTION orgusers.refuse_declined(org_id uuid, email orgusers.email) RETURNS void
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF (orgusers.policy_of(refuse_declined.org_id)).declined_blocks
-       AND EXISTS (SELECT FROM orgusers.invitations i
-                   WHERE i.org_id = refuse_declined.org_id AND i.email = refuse_declined.email AND i.status = 'declined') THEN
+    IF EXISTS (SELECT FROM orgusers.organizations o
+               JOIN orgusers.policies p ON p.id = o.policy
+               JOIN orgusers.invitations i ON i.email = refuse_declined.email AND i.status = 'declined'
+               JOIN orgusers.organizations t ON t.id = i.org_id
+               WHERE o.id = refuse_declined.org_id AND p.declined_blocks
+                 AND (t.id = o.id OR p.unique_in_tree AND t.root_id = o.root_id)) THEN
         RAISE EXCEPTION USING ERRCODE = 'OU208', MESSAGE = 'this address has declined an invitation',
             HINT = 'Remove that invitation first, with remove_invitation().';
     END IF;
 END $$;
-COMMENT ON FUNCTION orgusers.refuse_declined(uuid, orgusers.email) IS 'Raises OU208 when the policy lets a declined invitation block the address. Internal';
+COMMENT ON FUNCTION orgusers.refuse_declined(uuid, orgusers.email) IS 'Raises OU208 when the policy lets a declined invitation block the address: one of the organization, or anywhere in the tree when an address is used once there. Internal';
 
 CREATE FUNCTION orgusers.invite_user(org_id uuid, email orgusers.email, roles text[] DEFAULT NULL, groups text[] DEFAULT NULL,
                                      first_name text DEFAULT NULL, last_name text DEFAULT NULL, locale text DEFAULT 'en',
@@ -134,7 +137,7 @@ BEGIN
     END IF;
     RETURN invitation.id;
 END $$;
-COMMENT ON FUNCTION orgusers.invite_user(uuid, orgusers.email, text[], text[], text, text, text, boolean) IS 'Invites an address to the organization with roles and groups, by name (no role named: the policy''s default ones), and mails the invitation, unless send is false: then invitation_link() gives a token. Returns the invitation''s id. Needs users.invite, and each role, also one that a group carries, must be one that the actor''s roles may give. OU103 no such role, OU104 no such group, OU106 bad name or locale, OU108 role not the actor''s to give, OU201 no address, OU208 pending or blocking invitation, OU209 a user already, OU301 no seat left, OU401 no mailer key, OU404 no mail template, and what require() raises';
+COMMENT ON FUNCTION orgusers.invite_user(uuid, orgusers.email, text[], text[], text, text, text, boolean) IS 'Invites an address to the organization with roles and groups, by name (no role named: the policy''s default ones), and mails the invitation, unless send is false: then invitation_link() gives a token. Returns the invitation''s id. Needs users.invite, and each role, also one that a group carries, must be one that the actor''s roles may give. OU103 no such role, OU104 no such group, OU106 bad name or locale, OU108 role not the actor''s to give, OU201 no address, OU208 pending or blocking invitation, OU209 a user already, OU301 no seat left, OU307 used elsewhere in the tree, OU401 no mailer key, OU404 no mail template, and what require() raises';
 
 CREATE FUNCTION orgusers.invitation(org_id uuid, id uuid) RETURNS orgusers.invitations
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -166,7 +169,7 @@ CREATE FUNCTION orgusers.renew_invitation(org_id uuid, id uuid) RETURNS orgusers
 DECLARE
     renewed orgusers.invitations;
 BEGIN
-    PERFORM orgusers.require(renew_invitation.org_id, 'users.invite');
+    PERFORM orgusers.authorize_change(renew_invitation.org_id, 'users.invite');
     renewed := orgusers.invitation(renew_invitation.org_id, renew_invitation.id);
     PERFORM orgusers.require_pending(renewed);
     -- From here on it lives by the authority of the actor.
@@ -215,9 +218,10 @@ BEGIN
             expires_at = clock_timestamp() + (orgusers.policy_of(i.org_id)).invitation_lifetime
         WHERE i.org_id = renewed.org_id AND i.id = renewed.id
         RETURNING * INTO renewed;
+    PERFORM orgusers.refuse_declined(renewed.org_id, renewed.email);
     PERFORM orgusers.send_invitation(renewed);
 END $$;
-COMMENT ON FUNCTION orgusers.resend_invitation(uuid, uuid) IS 'Mails a pending or expired invitation again with a new token and the whole lifetime; tokens mailed earlier end. The actor becomes its inviter. Needs users.invite and the right to give its roles. OU108 roles not the actor''s to give, OU205 answered or canceled, OU211 no such invitation, OU301 expired, and no seat left, OU401 no mailer key, OU404 no mail template, and what require() raises';
+COMMENT ON FUNCTION orgusers.resend_invitation(uuid, uuid) IS 'Mails a pending or expired invitation again with a new token and the whole lifetime; tokens mailed earlier end. The actor becomes its inviter. Needs users.invite and the right to give its roles. OU108 roles not the actor''s to give, OU205 answered or canceled, OU208 declined elsewhere in the tree, OU211 no such invitation, OU301 expired, and no seat left, OU307 used elsewhere in the tree, OU401 no mailer key, OU404 no mail template, and what require() raises';
 
 CREATE FUNCTION orgusers.invitation_link(org_id uuid, id uuid) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -86,8 +86,10 @@ CREATE TABLE orgusers.role_templates (
     joinable      boolean NOT NULL DEFAULT false,
     PRIMARY KEY (policy, id),
     UNIQUE (policy, name),
+    UNIQUE (policy, id, editable),
     CHECK (most_spaces IS NULL OR NOT all_spaces),
-    CHECK (NOT editable OR (least_holders = 0 AND most_holders IS NULL AND NOT founder))
+    -- Who edits a role gives what they have in the organization, which need not be theirs in its sub-accounts.
+    CHECK (NOT editable OR (least_holders = 0 AND most_holders IS NULL AND NOT founder AND NOT reaches_below))
 );
 COMMENT ON TABLE orgusers.role_templates IS 'Roles that every organization under the policy has. What such a role permits is the template''s, for all its organizations at once';
 COMMENT ON COLUMN orgusers.role_templates.founder IS 'Given to the user who makes an organization';
