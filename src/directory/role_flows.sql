@@ -112,22 +112,22 @@ COMMENT ON FUNCTION orgusers.create_role(uuid, text, text[], text) IS 'Makes a r
 CREATE FUNCTION orgusers.edit_role(org_id uuid, role text, new_name text DEFAULT NULL, permissions text[] DEFAULT NULL) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    edited uuid;
-    held   text[];
-    wanted text[];
+    changed uuid;
+    held    text[];
+    wanted  text[];
 BEGIN
     PERFORM orgusers.authorize_change(edit_role.org_id, 'roles.manage');
-    edited := orgusers.role_to_edit(edit_role.org_id, edit_role.role);
+    changed := orgusers.role_to_edit(edit_role.org_id, edit_role.role);
     IF permissions IS NOT NULL THEN
         wanted := orgusers.known_permissions(permissions);
-        held := orgusers.permissions_of(edit_role.org_id, edited);
+        held := orgusers.permissions_of(edit_role.org_id, changed);
         PERFORM orgusers.require_permissions(edit_role.org_id,
             ARRAY((SELECT unnest(wanted) EXCEPT SELECT unnest(held)) UNION (SELECT unnest(held) EXCEPT SELECT unnest(wanted))));
-        PERFORM orgusers.set_permissions_of(edit_role.org_id, edited, wanted);
+        PERFORM orgusers.set_permissions_of(edit_role.org_id, changed, wanted);
     END IF;
     IF new_name IS NOT NULL THEN
         UPDATE orgusers.roles r SET name = orgusers.checked_name('this name of a role', new_name)
-            WHERE r.org_id = edit_role.org_id AND r.id = edited AND r.name <> new_name;
+            WHERE r.org_id = edit_role.org_id AND r.id = changed AND r.name <> new_name;
     END IF;
 EXCEPTION WHEN unique_violation THEN
     RAISE EXCEPTION USING ERRCODE = 'OU107', MESSAGE = 'the organization has a role of this name';

@@ -8,6 +8,7 @@ SELECT no_plan();
 INSERT INTO orgusers.role_templates (policy, id, name, editable) VALUES ('plans_and_groups', 'editor', 'EDITOR', true);
 INSERT INTO orgusers.role_template_grants VALUES ('plans_and_groups', 'admin', 'editor');
 INSERT INTO orgusers.role_template_permissions VALUES ('plans_and_groups', 'admin', 'subaccounts.manage');
+UPDATE orgusers.role_templates SET reaches_below = true WHERE id = 'admin';
 
 -- ann's organization Acme is paid, with all there is in one; Other has the same things, for taking them from there.
 DO $$
@@ -87,7 +88,7 @@ INSERT INTO calls VALUES
     ('role_usage', ARRAY['org(''Acme'')', '''EDITOR''']),
     ('list_roles', ARRAY['org(''Acme'')']),
     ('hand_over', ARRAY['org(''Acme'')', 'person(''bob'')', 'true']),
-    ('create_sub_account', ARRAY['org(''Acme'')', '''Below''', 'NULL', '''B-1''', '''Europe/Vienna''', 'NULL', '''X''', '''Y''', '''en''']),
+    ('create_sub_account', ARRAY['org(''Acme'')', '''Below''', '''y@example.org''', '''B-1''', '''Europe/Vienna''', '''{USER}''', '''X''', '''Y''', '''en''']),
     ('list_sub_accounts', ARRAY['org(''Acme'')']);
 SELECT mail_token('Other', 'ann') AS token \gset
 SELECT set_config('test.token', :'token', true) AS token \gset
@@ -203,7 +204,7 @@ SELECT matches(outcome_with(c.name, c.arguments, place, quote_literal(a.value)),
     WHERE type_of(f.called, place) IN ('text'::regtype, 'orgusers.email'::regtype, 'orgusers.invitation_token'::regtype)
       -- Those are names like others, or take away what there is.
       AND NOT (a.what IN ('a quote', 'a semicolon', 'a brace', 'a percent sign', 'a placeholder', 'a backslash')
-               AND (c.name, name_of(f.called, place)) IN (VALUES ('create_organization', 'name'), ('create_my_organization', 'name'), ('create_space', 'name'), ('rename_space', 'new_name'), ('create_role', 'name'), ('edit_role', 'new_name'), ('create_sub_account', 'name'), ('create_sub_account', 'external_id'), ('rename_organization', 'name'), ('create_group', 'name'), ('rename_group', 'new_name'),
+               AND (c.name, name_of(f.called, place)) IN (VALUES ('create_organization', 'name'), ('create_my_organization', 'name'), ('create_space', 'name'), ('rename_space', 'new_name'), ('create_role', 'name'), ('edit_role', 'new_name'), ('create_sub_account', 'name'), ('create_sub_account', 'external_id'), ('create_sub_account', 'first_name'), ('create_sub_account', 'last_name'), ('rename_organization', 'name'), ('create_group', 'name'), ('rename_group', 'new_name'),
                     ('invite_user', 'first_name'), ('invite_user', 'last_name'), ('register_user', 'display_name'), ('update_profile', 'display_name')))
       AND NOT (a.what = 'an empty text' AND c.name = 'update_profile')
     ORDER BY c.name, place, a.what;
