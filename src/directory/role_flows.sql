@@ -36,11 +36,8 @@ COMMENT ON FUNCTION orgusers.require_permissions(uuid, text[]) IS 'Returns when 
 CREATE FUNCTION orgusers.permissions_of(org_id uuid, role_id uuid) RETURNS text[]
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-    SELECT CASE WHEN r.edited
-                THEN ARRAY(SELECT rp.permission FROM orgusers.role_permissions rp WHERE rp.org_id = r.org_id AND rp.role_id = r.id ORDER BY 1)
-                ELSE ARRAY(SELECT tp.permission FROM orgusers.role_template_permissions tp
-                           WHERE tp.policy = r.policy AND tp.template = r.template ORDER BY 1) END
-    FROM orgusers.roles r WHERE r.org_id = permissions_of.org_id AND r.id = permissions_of.role_id;
+    SELECT ARRAY(SELECT p.permission FROM orgusers.role_rights p
+                 WHERE p.org_id = permissions_of.org_id AND p.role_id = permissions_of.role_id ORDER BY p.permission);
 END;
 COMMENT ON FUNCTION orgusers.permissions_of(uuid, uuid) IS 'What a role of the organization permits, by itself when it is edited, else by its template. Internal';
 

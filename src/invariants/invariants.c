@@ -150,24 +150,21 @@ for_each_org(FunctionCallInfo fcinfo, OrgCheck check)
 }
 
 /*
- * read_row_of
- *		Runs a query about an organization ($1) and something in it ($2, NULL
- *		for a query without it), such as one that returns a row only when a
- *		rule is broken there.
+ * read_row_by
+ *		Runs a query about an organization ($1) and something else ($2, of
+ *		that type; InvalidOid for a query without it), such as one that
+ *		returns a row only when a rule is broken there.
  *
  * Returns whether there is a row.  The caller is connected to SPI.
  */
 static bool
-read_row_of(SPIPlanPtr *plan, const char *query, const pg_uuid_t *org_id,
-			const pg_uuid_t *id)
+read_row_by(SPIPlanPtr *plan, const char *query, Oid type, Datum *args)
 {
-	Datum		args[2] = {UUIDPGetDatum(org_id), UUIDPGetDatum(id)};
-
 	if (*plan == NULL)
 	{
-		Oid			argtypes[] = {UUIDOID, UUIDOID};
+		Oid			argtypes[] = {UUIDOID, type};
 
-		*plan = SPI_prepare(query, id == NULL ? 1 : 2, argtypes);
+		*plan = SPI_prepare(query, OidIsValid(type) ? 2 : 1, argtypes);
 		if (*plan == NULL || SPI_keepplan(*plan) != 0)
 			elog(ERROR, "could not prepare the check of an invariant");
 	}
@@ -183,7 +180,22 @@ read_row_of(SPIPlanPtr *plan, const char *query, const pg_uuid_t *org_id,
 static bool
 read_row(SPIPlanPtr *plan, const char *query, const pg_uuid_t *org_id)
 {
-	return read_row_of(plan, query, org_id, NULL);
+	Datum		args[] = {UUIDPGetDatum(org_id)};
+
+	return read_row_by(plan, query, InvalidOid, args);
+}
+
+/*
+ * read_row_of
+ *		The same about an organization and the id of something.
+ */
+static bool
+read_row_of(SPIPlanPtr *plan, const char *query, const pg_uuid_t *org_id,
+			const pg_uuid_t *id)
+{
+	Datum		args[] = {UUIDPGetDatum(org_id), UUIDPGetDatum(id)};
+
+	return read_row_by(plan, query, UUIDOID, args);
 }
 
 /* The text in a column of the first row that SPI returned. */
@@ -308,25 +320,73 @@ check_seats(TriggerData *trigger, OrgusersTouched *org)
 	"       WHERE m.org_id = mr.org_id AND m.user_id = mr.user_id)" \
 	"  LIMIT " limit ") AS counted)"
 
+/*
+ * What an event takes away holders of: the template of the role that a user
+ * held, the templates of the roles of a user whose membership changed, and
+ * the template that a role had.  An organization that never had as many
+ * holders as a template asks for can change otherwise.
+ */
+#define TOO_FEW(taken) \
+	"SELECT t.name, t.least_holders FROM orgusers.organizations o" \
+	" JOIN orgusers.role_templates t ON t.policy = o.policy" \
+	" WHERE o.id = $1 AND t.least_holders > 0 AND t.id IN (" taken ")" \
+	" AND " COUNT_HOLDERS("t.least_holders") " < t.least_holders"
+
+/*
+ * too_few_left
+ *		Whether an event that took something away has left a role with too
+ *		few holders; the row that SPI returned names it.
+ */
+static bool
+too_few_left(TriggerData *trigger, OrgusersTouched *org)
+{
+	static SPIPlanPtr by_role = NULL;
+	static SPIPlanPtr by_member = NULL;
+	static SPIPlanPtr by_template = NULL;
+	Relation	rel = trigger->tg_relation;
+	HeapTuple	row = trigger->tg_trigtuple;
+	int			template = SPI_fnumber(RelationGetDescr(rel), "template");
+	Datum		args[2] = {UUIDPGetDatum(&org->org_id)};
+	pg_uuid_t	id;
+	bool		isnull;
+
+	if (template > 0)
+	{
+		/* A role itself: it is gone, or is like another template by now. */
+		args[1] = heap_getattr(row, template, RelationGetDescr(rel), &isnull);
+		return read_row_by(&by_template, TOO_FEW("$2"), TEXTOID, args);
+	}
+	if (SPI_fnumber(RelationGetDescr(rel), "role_id") > 0)
+	{
+		/* The last role that was checked is mostly the next one, too. */
+		id = row_uuid(rel, row, "role_id");
+		if (checked_already(trigger, &org->taken_checked) &&
+			compare_uuids(&id, &org->taken_role) == 0)
+			return false;
+		org->taken_role = id;
+		return read_row_of(&by_role,
+						   TOO_FEW("SELECT r.template FROM orgusers.roles r"
+								   " WHERE r.org_id = o.id AND r.id = $2"),
+						   &org->org_id, &id);
+	}
+	id = row_uuid(rel, row, "user_id");
+	return read_row_of(&by_member,
+					   TOO_FEW("SELECT r.template"
+							   " FROM orgusers.membership_roles mr"
+							   " JOIN orgusers.roles r ON r.org_id = mr.org_id"
+							   "  AND r.id = mr.role_id"
+							   " WHERE mr.org_id = o.id AND mr.user_id = $2"),
+					   &org->org_id, &id);
+}
+
 static void
 check_holders(TriggerData *trigger, OrgusersTouched *org)
 {
-	static SPIPlanPtr too_few = NULL;
 	static SPIPlanPtr too_many = NULL;
-	bool		adds_only = TRIGGER_FIRED_BY_INSERT(trigger->tg_event);
-
-	if (checked_already(trigger, adds_only ? &org->added_checked :
-						&org->taken_checked))
-		return;
 
 	SPI_connect();
-	if (!adds_only &&
-		read_row(&too_few,
-				 "SELECT t.name, t.least_holders FROM orgusers.organizations o"
-				 " JOIN orgusers.role_templates t ON t.policy = o.policy"
-				 " WHERE o.id = $1 AND t.least_holders > 0 AND "
-				 COUNT_HOLDERS("t.least_holders") " < t.least_holders",
-				 &org->org_id))
+	if (!TRIGGER_FIRED_BY_INSERT(trigger->tg_event) &&
+		too_few_left(trigger, org))
 		ereport(ERROR,
 				(errcode(ERRCODE_OU_TOO_FEW_HOLDERS),
 				 errmsg("the role %s would be left with too few users",
@@ -336,7 +396,8 @@ check_holders(TriggerData *trigger, OrgusersTouched *org)
 				 errhint("Give the role to another user first."),
 				 errtableconstraint(trigger->tg_relation,
 									trigger->tg_trigger->tgname)));
-	if (read_row(&too_many,
+	if (!checked_already(trigger, &org->added_checked) &&
+		read_row(&too_many,
 				 "SELECT t.name, t.most_holders FROM orgusers.organizations o"
 				 " JOIN orgusers.role_templates t ON t.policy = o.policy"
 				 " WHERE o.id = $1 AND t.most_holders IS NOT NULL AND "

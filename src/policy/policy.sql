@@ -100,7 +100,7 @@ CREATE TABLE orgusers.role_templates (
 COMMENT ON TABLE orgusers.role_templates IS 'Roles that every organization under the policy has. What such a role permits is the template''s, for all its organizations at once';
 COMMENT ON COLUMN orgusers.role_templates.founder IS 'Given to the user who makes an organization';
 COMMENT ON COLUMN orgusers.role_templates.by_default IS 'Given by an invitation that names no role';
-COMMENT ON COLUMN orgusers.role_templates.least_holders IS 'No change may leave an organization with fewer active holders. A raised number binds the next change of each organization';
+COMMENT ON COLUMN orgusers.role_templates.least_holders IS 'No change may take an active holder away from an organization and leave it with fewer. A raised number binds the next such change of each organization';
 COMMENT ON COLUMN orgusers.role_templates.most_holders IS 'No change may leave an organization with more active holders; NULL is no limit. A lowered number binds the next change of each organization';
 COMMENT ON COLUMN orgusers.role_templates.most_spaces IS 'Most spaces that can be assigned to a holder; NULL is no limit';
 COMMENT ON COLUMN orgusers.role_templates.holds_seat IS 'Holders take a seat of the plan. Roles that do and roles that do not are never held together';
