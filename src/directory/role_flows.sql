@@ -16,22 +16,19 @@ END $$;
 COMMENT ON FUNCTION orgusers.known_permissions(text[]) IS 'These permissions, each once, in order; OU105 when one is not registered. NULL is none. Internal';
 
 CREATE FUNCTION orgusers.require_permissions(org_id uuid, permissions text[]) RETURNS void
-    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     refused text;
 BEGIN
-    -- Of the tables, as in authorize_change: sessions are told of a commit a moment after it is visible.
     SELECT p INTO refused FROM unnest(permissions) p
-        WHERE NOT EXISTS (SELECT FROM orgusers.rights r
-                          WHERE r.user_id = orgusers.current_user_id() AND r.org_id = require_permissions.org_id
-                            AND r.permission = p AND r.everywhere)
+        WHERE NOT orgusers.has_right(orgusers.current_user_id(), require_permissions.org_id, p)
         ORDER BY p LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION USING ERRCODE = 'OU108', MESSAGE = format('you may neither give nor take the permission %s', quote_ident(refused)),
             HINT = 'Ask a user of the organization who has it.';
     END IF;
 END $$;
-COMMENT ON FUNCTION orgusers.require_permissions(uuid, text[]) IS 'Returns when the actor has all these permissions everywhere in the organization, and so may give and take them, else OU108. Internal';
+COMMENT ON FUNCTION orgusers.require_permissions(uuid, text[]) IS 'Returns when the actor has all these permissions everywhere in the organization, and so may give and take them, else OU108. Asked behind the organization''s lock. Internal';
 
 CREATE FUNCTION orgusers.permissions_of(org_id uuid, role_id uuid) RETURNS text[]
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp

@@ -7,12 +7,17 @@
  *
  *		UPDATE orgusers.organizations SET epoch = epoch + 1 WHERE id = ...
  *
- * and then reads with a new command.  Two transactions that change one organization thus queue
- * behind its row.  At READ COMMITTED the later one then reads what the
- * earlier one committed; at REPEATABLE READ and SERIALIZABLE its UPDATE fails
- * with a serialization error instead of letting it count in an old snapshot.
- * FOR UPDATE would not do: it raises nothing for a row that was only locked,
- * and it conflicts with the key-share locks of foreign keys.
+ * and then reads with a new command.  Two transactions that change one
+ * organization thus queue behind its row.  At READ COMMITTED the later one
+ * then reads what the earlier one committed; at REPEATABLE READ and
+ * SERIALIZABLE its UPDATE fails with a serialization error instead of letting
+ * it count in an old snapshot.  FOR UPDATE would not do: it raises nothing for
+ * a row that was only locked, and it conflicts with the key-share locks of
+ * foreign keys.
+ *
+ * orgusers_touch() also waits until the one before has told all sessions whose
+ * rights it changed (next_epoch() in touched.c), so behind the lock the cache
+ * of rights knows all that was changed under it.
  *
  * Where a policy lets an address be used only once in a tree of account and
  * sub-accounts (unique_in_tree), a change of one organization is a change of
