@@ -5,24 +5,23 @@ CREATE FUNCTION orgusers.hand_over(org_id uuid, user_id uuid, keep_roles boolean
 DECLARE
     actor  uuid := orgusers.require_user();
     handed uuid[];
-    locked boolean;
+    billed boolean;
 BEGIN
-    -- The role is what allows it, not a permission.  Asked twice, as in authorize_change.
-    IF orgusers.is_member(hand_over.org_id) IS NOT TRUE THEN
-        PERFORM orgusers.refuse(hand_over.org_id, 'organization.view');
+    IF orgusers.reaches(hand_over.org_id) IS NOT TRUE THEN
+        PERFORM orgusers.refuse(hand_over.org_id, NULL);
     END IF;
-    locked := orgusers.lock_organization(hand_over.org_id);
-    IF locked IS NOT TRUE
-       OR NOT EXISTS (SELECT FROM orgusers.memberships m
-                      WHERE m.org_id = hand_over.org_id AND m.user_id = actor AND m.status = 'active') THEN
-        RAISE EXCEPTION USING ERRCODE = 'OU101', MESSAGE = 'no such organization among yours',
-            HINT = 'my_organizations() lists them.';
-    END IF;
-    handed := ARRAY(SELECT mr.role_id FROM orgusers.membership_roles mr
+    PERFORM orgusers.lock_organization(hand_over.org_id);
+    -- The roles are what allows it, not a permission.
+    handed := ARRAY(SELECT mr.role_id FROM orgusers.memberships m
+                    JOIN orgusers.membership_roles mr ON mr.org_id = m.org_id AND mr.user_id = m.user_id
                     JOIN orgusers.roles r ON r.org_id = mr.org_id AND r.id = mr.role_id
                     JOIN orgusers.role_templates t ON t.policy = r.policy AND t.id = r.template
-                    WHERE mr.org_id = hand_over.org_id AND mr.user_id = actor AND (t.founder OR t.least_holders > 0));
+                    WHERE m.org_id = hand_over.org_id AND m.user_id = actor AND m.status = 'active'
+                      AND (t.founder OR t.least_holders > 0));
     IF handed = '{}' THEN
+        IF orgusers.reaches(hand_over.org_id) IS NOT TRUE THEN
+            PERFORM orgusers.refuse(hand_over.org_id, NULL);
+        END IF;
         RAISE EXCEPTION USING ERRCODE = 'OU108', MESSAGE = 'you hold no role that can be handed over',
             HINT = 'That is for who holds a founder''s role, or one that the organization must keep.';
     END IF;
@@ -40,9 +39,10 @@ BEGIN
         SELECT hand_over.org_id, hand_over.user_id, unnest(handed) ON CONFLICT DO NOTHING;
     UPDATE orgusers.subscriptions s SET billing_admin_id = hand_over.user_id
         WHERE s.org_id = hand_over.org_id AND s.billing_admin_id = actor;
-    IF FOUND THEN
+    billed := FOUND;
+    PERFORM orgusers.check_now();
+    IF billed THEN
         PERFORM orgusers.announce_billing_admin(hand_over.org_id, actor, hand_over.user_id);
     END IF;
-    PERFORM orgusers.check_now();
 END $$;
-COMMENT ON FUNCTION orgusers.hand_over(uuid, uuid, boolean) IS 'Hands the organization over to another active user of it, in one step: the receiver gets the actor''s roles that are a founder''s or that the organization must keep (least holders), as far as held directly, and becomes the billing admin if the actor is; both get mail about that. The actor loses these roles, unless keep_roles is true, and stays a user. For whoever holds such a role: no permission is needed, and it is allowed where the policy forbids users to change their own roles. OU001 nobody is signed in, OU101 the actor is not an active user of it, OU102 no such user there, OU108 the actor holds no such role, OU109 to oneself, OU110 the receiver is deactivated, OU303 and OU304 too few or too many holders, OU404 no mail template';
+COMMENT ON FUNCTION orgusers.hand_over(uuid, uuid, boolean) IS 'Hands the organization over to another active user of it, in one step: the receiver gets the actor''s roles that are a founder''s or that the organization must keep (least holders), as far as held directly, and becomes the billing admin if the actor is; both get mail about that. The actor loses these roles, unless keep_roles is true, and stays a user. For whoever holds such a role: no permission is needed, and it is allowed where the policy forbids users to change their own roles. OU001 nobody is signed in, OU101 the actor is not an active user of it and does not reach it, OU102 no such user there, OU108 the actor holds no such role, OU109 to oneself, OU110 the receiver is deactivated, OU303 and OU304 too few or too many holders, OU404 no mail template';

@@ -105,7 +105,7 @@ COMMENT ON COLUMN orgusers.role_templates.most_holders IS 'No change may leave a
 COMMENT ON COLUMN orgusers.role_templates.most_spaces IS 'Most spaces that can be assigned to a holder; NULL is no limit';
 COMMENT ON COLUMN orgusers.role_templates.holds_seat IS 'Holders take a seat of the plan. Roles that do and roles that do not are never held together';
 COMMENT ON COLUMN orgusers.role_templates.reaches_below IS 'What the role permits in an account it permits in all its sub-accounts, too';
-COMMENT ON COLUMN orgusers.role_templates.editable IS 'An organization may change what its role permits, delete the role, and make further roles like it';
+COMMENT ON COLUMN orgusers.role_templates.editable IS 'An organization may change what its role permits, delete the role, and make further roles like it. Never a founder''s role, one with a least or greatest number of holders, or one that reaches below';
 COMMENT ON COLUMN orgusers.role_templates.joinable IS 'The role can be given by join links and join domains, without an invitation';
 COMMENT ON COLUMN orgusers.role_templates.all_spaces IS 'Holders reach every space of the organization; otherwise only the spaces assigned to them or to their groups';
 SELECT pg_extension_config_dump('orgusers.role_templates', '');

@@ -80,6 +80,8 @@ SELECT throws_ok($$SELECT orgusers.list_users(org('Acme'))$$, 'OU101', NULL, 'D3
 SELECT throws_ok($$SELECT orgusers.list_users(org('East'))$$, 'OU101', NULL, 'D3: nor beside');
 SELECT act('ann');
 SELECT is((SELECT person || ' ' || status FROM orgusers.list_sub_accounts(org('Acme')) WHERE name = 'West'), 'dan@example.org accepted', 'D1: the list says so');
+SELECT throws_ok($$SELECT orgusers.hand_over(org('West'), person('dan'))$$, 'OU108', NULL, 'F8: who only reaches a sub-account has nothing to hand over there');
+SELECT throws_ok($$SELECT orgusers.hand_over(org('Other'), person('eve'))$$, 'OU101', NULL, 'F8: and elsewhere learns nothing');
 SELECT throws_ok($$SELECT orgusers.remove_user(org('West'), person('dan'))$$, 'OU303', NULL, 'D3: a sub-account that has somebody in charge keeps one');
 
 -- D3: a declined address
