@@ -35,6 +35,8 @@ CREATE FUNCTION orgusers.audience_functions(audience text) RETURNS text[]
             'switch_organization', 'current_organization_id',
             'preview_leaving', 'leave_organization', 'access_state', 'new_areas', 'record_activity',
             'list_users', 'set_user_roles', 'set_user_groups', 'remove_user', 'deactivate_user', 'reactivate_user',
+            'create_role', 'edit_role', 'delete_role', 'role_usage', 'list_roles', 'hand_over',
+            'create_sub_account', 'list_sub_accounts',
             'create_group', 'rename_group', 'delete_group', 'set_group_roles',
             'create_space', 'rename_space', 'delete_space', 'set_user_spaces', 'set_group_spaces', 'set_user_permissions',
             'assign_spaces', 'unassign_spaces', 'list_spaces', 'list_space_users', 'set_invitation_spaces',

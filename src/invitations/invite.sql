@@ -96,6 +96,30 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION orgusers.read_invitations(jsonb) IS 'Rows of an array of invitations as invite_users() takes it, with a refusal (SQLSTATE, message, hint) for what is none: OU009, OU201. Internal';
 
+CREATE FUNCTION orgusers.has_declined(org_id uuid, email orgusers.email) RETURNS boolean
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM orgusers.invitations i
+                   JOIN orgusers.organizations t ON t.id = i.org_id
+                   JOIN orgusers.organizations o ON o.id = has_declined.org_id
+                   JOIN orgusers.policies p ON p.id = o.policy
+                   WHERE i.email = has_declined.email AND i.status = 'declined'
+                     AND (t.id = o.id OR p.unique_in_tree AND t.root_id = o.root_id));
+END $$;
+COMMENT ON FUNCTION orgusers.has_declined(uuid, orgusers.email) IS 'Whether the list has a declined invitation of the address: the organization''s, or anywhere in the tree when an address is used once there. Internal';
+
+CREATE FUNCTION orgusers.is_used_in_tree(org_id uuid, email orgusers.email) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM orgusers.organizations o JOIN orgusers.organizations t ON t.root_id = o.root_id AND t.id <> o.id
+                   JOIN orgusers.memberships m ON m.org_id = t.id JOIN orgusers.users u ON u.id = m.user_id
+                   WHERE o.id = is_used_in_tree.org_id AND u.email = is_used_in_tree.email)
+        OR EXISTS (SELECT FROM orgusers.organizations o JOIN orgusers.organizations t ON t.root_id = o.root_id AND t.id <> o.id
+                   JOIN orgusers.invitations i ON i.org_id = t.id
+                   WHERE o.id = is_used_in_tree.org_id AND i.email = is_used_in_tree.email AND i.status = 'pending' AND i.expires_at > clock_timestamp());
+END $$;
+COMMENT ON FUNCTION orgusers.is_used_in_tree(uuid, orgusers.email) IS 'Whether another organization of the tree has a user with the address, or a pending invitation for it. A row of a call is refused by this; what counts is the constraint trigger. Internal';
+
 CREATE FUNCTION orgusers.require_few_spaces(org_id uuid, role_ids uuid[], group_ids uuid[], space_ids uuid[]) RETURNS void
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -208,12 +232,14 @@ BEGIN
                     WHEN (SELECT true FROM orgusers.users u JOIN orgusers.memberships m ON m.user_id = u.id
                           WHERE u.email = a.email AND m.org_id = invite.org_id)
                     THEN ARRAY['OU209', 'this address is a user''s of the organization', 'A deactivated user comes back with reactivate_user().']
-                    WHEN rules.declined_blocks AND (SELECT true FROM orgusers.invitations i
-                                                    WHERE i.org_id = invite.org_id AND i.email = a.email AND i.status = 'declined' LIMIT 1)
+                    WHEN rules.declined_blocks AND orgusers.has_declined(invite.org_id, a.email)
                     THEN ARRAY['OU208', 'this address has declined an invitation', 'Remove that invitation first, with remove_invitation().']
                     WHEN NOT former.expired
                     THEN ARRAY['OU208', 'this address has a pending invitation to the organization',
                                'Send it again with resend_invitation(), or withdraw it with cancel_invitation().']
+                    WHEN rules.unique_in_tree AND orgusers.is_used_in_tree(invite.org_id, a.email)
+                    THEN ARRAY['OU307', 'the address is used elsewhere in the account and its sub-accounts',
+                               'It is a user''s or in a pending invitation there; remove the user or withdraw the invitation first.']
                     WHEN NOT orgusers.is_locale(a.locale)
                     THEN ARRAY['OU106', 'this locale is not usable', 'A locale is a language tag such as en or pt-BR.']
                     WHEN NOT (orgusers.is_name(coalesce(a.first_name, 'none')) AND orgusers.is_name(coalesce(a.last_name, 'none')))
@@ -288,7 +314,7 @@ BEGIN
     END IF;
     RETURN made.id;
 END $$;
-COMMENT ON FUNCTION orgusers.invite_user(uuid, orgusers.email, text[], text[], text, text, text, boolean, text[]) IS 'Invites an address to the organization with roles, groups and spaces, by name (no role named: the policy''s default ones), and mails the invitation, unless send is false: then invitation_link() gives a token. Returns the invitation''s id. Needs users.invite, and each role, also one that a group carries, must be one that the actor''s roles may give; spaces need spaces.assign. An invitation counts for the policy''s daily_invitations, sent or not. OU103 no such role, OU104 no such group, OU106 bad name or locale, OU108 role not the actor''s to give, OU111 no such space, OU113 roles of both kinds, or a free one with a group, OU118 more spaces than the policy allows at once, OU201 no address, OU208 pending or blocking invitation, OU209 a user already, OU212 the day''s invitations are used up, OU301 no seat left, OU306 more spaces than a role can have, OU401 no mailer key, OU404 no mail template, and what require() raises';
+COMMENT ON FUNCTION orgusers.invite_user(uuid, orgusers.email, text[], text[], text, text, text, boolean, text[]) IS 'Invites an address to the organization with roles, groups and spaces, by name (no role named: the policy''s default ones), and mails the invitation, unless send is false: then invitation_link() gives a token. Returns the invitation''s id. Needs users.invite, and each role, also one that a group carries, must be one that the actor''s roles may give; spaces need spaces.assign. An invitation counts for the policy''s daily_invitations, sent or not. OU103 no such role, OU104 no such group, OU106 bad name or locale, OU108 role not the actor''s to give, OU111 no such space, OU113 roles of both kinds, or a free one with a group, OU118 more spaces than the policy allows at once, OU201 no address, OU208 pending or blocking invitation, OU209 a user already, OU212 the day''s invitations are used up, OU301 no seat left, OU306 more spaces than a role can have, OU307 used elsewhere in the tree, OU401 no mailer key, OU404 no mail template, and what require() raises';
 
 CREATE FUNCTION orgusers.invite_users(org_id uuid, invitations jsonb, send boolean DEFAULT true)
     RETURNS TABLE (place integer, email text, invitation_id uuid, sqlstate text, message text, hint text)
@@ -301,7 +327,7 @@ BEGIN
     RETURN QUERY SELECT w.place, w.address, CASE WHEN w.refusal IS NULL THEN w.id END, w.refusal[1], w.refusal[2], w.refusal[3]
         FROM orgusers.invite(invite_users.org_id, invite_users.invitations, invite_users.send) w;
 END $$;
-COMMENT ON FUNCTION orgusers.invite_users(uuid, jsonb, boolean) IS 'Invites many addresses in one call. invitations is a JSON array of objects {email, roles, groups, spaces, first_name, last_name, locale} as invite_user() takes them, of which only email must be there; send as there. Returns a row for each, in their order: its place from 1, the address, and the invitation''s id, or else the SQLSTATE, message and hint with which it was refused; a refused one does not hold up the others. An address is invited once a call: a later row with it is refused (OU208). A row of another shape is refused with OU009. Needs users.invite, asked once. Raised for the whole call: OU009 no array, OU401 no mailer key, OU404 no mail template, and what require() raises; a row can be refused with what invite_user() raises';
+COMMENT ON FUNCTION orgusers.invite_users(uuid, jsonb, boolean) IS 'Invites many addresses in one call. invitations is a JSON array of objects {email, roles, groups, spaces, first_name, last_name, locale} as invite_user() takes them, of which only email must be there; send as there. Returns a row for each, in their order: its place from 1, the address, and the invitation''s id, or else the SQLSTATE, message and hint with which it was refused; a refused one does not hold up the others. An address is invited once a call: a later row with it is refused (OU208). A row of another shape is refused with OU009. Needs users.invite, asked once. Raised for the whole call: OU009 no array, OU307 used elsewhere in the tree, OU401 no mailer key, OU404 no mail template, and what require() raises; a row can be refused with what invite_user() raises';
 
 CREATE FUNCTION orgusers.invitation(org_id uuid, id uuid) RETURNS orgusers.invitations
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -417,12 +443,16 @@ BEGIN
             expires_at = clock_timestamp() + (orgusers.policy_of(i.org_id)).invitation_lifetime
         WHERE i.org_id = renewed.org_id AND i.id = renewed.id
         RETURNING * INTO renewed;
+    IF (orgusers.policy_of(renewed.org_id)).declined_blocks AND orgusers.has_declined(renewed.org_id, renewed.email) THEN
+        RAISE EXCEPTION USING ERRCODE = 'OU208', MESSAGE = 'this address has declined an invitation',
+            HINT = 'Remove that invitation first, with remove_invitation().';
+    END IF;
     -- What was mailed before, or waits to be, opens nothing any more.
     PERFORM orgusers.withdraw_mail(renewed.org_id, renewed.id);
     DELETE FROM orgusers.invitation_tokens t WHERE t.org_id = renewed.org_id AND t.invitation_id = renewed.id AND t.kind = 'mail';
     PERFORM orgusers.send_invitations(renewed.org_id, ARRAY[renewed.id]);
 END $$;
-COMMENT ON FUNCTION orgusers.resend_invitation(uuid, uuid) IS 'Mails a pending or expired invitation again with a new token and the whole lifetime; tokens mailed earlier end. The actor becomes its inviter. Needs users.invite and the right to give its roles. OU108 roles not the actor''s to give, OU205 answered or canceled, OU211 no such invitation, OU212 the day''s invitations are used up, OU301 expired, and no seat left, OU401 no mailer key, OU404 no mail template, and what require() raises';
+COMMENT ON FUNCTION orgusers.resend_invitation(uuid, uuid) IS 'Mails a pending or expired invitation again with a new token and the whole lifetime; tokens mailed earlier end. The actor becomes its inviter. Needs users.invite and the right to give its roles. OU108 roles not the actor''s to give, OU205 answered or canceled, OU208 declined elsewhere in the tree, OU211 no such invitation, OU212 the day''s invitations are used up, OU301 expired, and no seat left, OU307 used elsewhere in the tree, OU401 no mailer key, OU404 no mail template, and what require() raises';
 
 CREATE FUNCTION orgusers.invitation_link(org_id uuid, id uuid) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -105,18 +105,20 @@ CREATE TABLE orgusers.role_templates (
     PRIMARY KEY (policy, id),
     UNIQUE (policy, id, holds_seat),
     UNIQUE (policy, name),
+    UNIQUE (policy, id, editable),
     CHECK (most_spaces IS NULL OR NOT all_spaces),
-    CHECK (NOT editable OR (least_holders = 0 AND most_holders IS NULL AND NOT founder))
+    -- Who edits a role gives what they have in the organization, which need not be theirs in its sub-accounts.
+    CHECK (NOT editable OR (least_holders = 0 AND most_holders IS NULL AND NOT founder AND NOT reaches_below))
 );
 COMMENT ON TABLE orgusers.role_templates IS 'Roles that every organization under the policy has. What such a role permits is the template''s, for all its organizations at once';
 COMMENT ON COLUMN orgusers.role_templates.founder IS 'Given to the user who makes an organization';
 COMMENT ON COLUMN orgusers.role_templates.by_default IS 'Given by an invitation that names no role';
-COMMENT ON COLUMN orgusers.role_templates.least_holders IS 'No change may leave an organization with fewer active holders. A raised number binds the next change of each organization';
+COMMENT ON COLUMN orgusers.role_templates.least_holders IS 'No change may take an active holder away from an organization and leave it with fewer. A raised number binds the next such change of each organization';
 COMMENT ON COLUMN orgusers.role_templates.most_holders IS 'No change may leave an organization with more active holders; NULL is no limit. A lowered number binds the next change of each organization';
 COMMENT ON COLUMN orgusers.role_templates.most_spaces IS 'Most spaces that can be assigned to a holder, directly and by groups; NULL is no limit. Of several roles the smallest counts. A lowered number binds the next change about each user';
 COMMENT ON COLUMN orgusers.role_templates.holds_seat IS 'Holders take a seat of the plan; otherwise the role is free. A user holds roles of one kind only; who holds a free one has no groups and no single permissions beside it. Cannot change while somebody holds the role (23503)';
 COMMENT ON COLUMN orgusers.role_templates.reaches_below IS 'What the role permits in an account it permits in all its sub-accounts, too';
-COMMENT ON COLUMN orgusers.role_templates.editable IS 'An organization may change what its role permits, delete the role, and make further roles like it';
+COMMENT ON COLUMN orgusers.role_templates.editable IS 'An organization may change what its role permits, delete the role, and make further roles like it. Never a founder''s role, one with a least or greatest number of holders, or one that reaches below';
 COMMENT ON COLUMN orgusers.role_templates.joinable IS 'The role can be given by join links and join domains, without an invitation';
 COMMENT ON COLUMN orgusers.role_templates.all_spaces IS 'Holders reach every space of the organization; otherwise only the spaces assigned to them or to their groups';
 SELECT pg_extension_config_dump('orgusers.role_templates', '');

@@ -4,6 +4,12 @@ BEGIN;
 \ir setup.psql
 SELECT no_plan();
 
+-- A role that organizations may change.
+INSERT INTO orgusers.role_templates (policy, id, name, editable) VALUES ('plans_and_groups', 'editor', 'EDITOR', true);
+INSERT INTO orgusers.role_template_grants VALUES ('plans_and_groups', 'admin', 'editor');
+INSERT INTO orgusers.role_template_permissions VALUES ('plans_and_groups', 'admin', 'subaccounts.manage');
+UPDATE orgusers.role_templates SET reaches_below = true WHERE id = 'admin';
+
 -- ann's organization Acme is paid, with all there is in one; Other has the same things, for taking them from there.
 DO $$
 DECLARE
@@ -107,6 +113,15 @@ INSERT INTO calls VALUES
     ('billing_addresses', ARRAY['org(''Acme'')']),
     ('seat_usage', ARRAY['org(''Acme'')', 'now() - interval ''1 day''', 'now()']), ('seat_usage_of', ARRAY['org(''Acme'')', 'now() - interval ''1 day''', 'now()']),
     ('billing_statement', ARRAY['org(''Acme'')', '''2020-02-29''']), ('billing_statement_of', ARRAY['org(''Acme'')', '''2020-02-29''']);
+    ('billing_addresses', ARRAY['org(''Acme'')']),
+    ('create_role', ARRAY['org(''Acme'')', '''new role''', '''{users.view}''', '''editor''']),
+    ('edit_role', ARRAY['org(''Acme'')', '''EDITOR''', '''AUTHOR''', '''{users.view}''']),
+    ('delete_role', ARRAY['org(''Acme'')', '''EDITOR''']),
+    ('role_usage', ARRAY['org(''Acme'')', '''EDITOR''']),
+    ('list_roles', ARRAY['org(''Acme'')']),
+    ('hand_over', ARRAY['org(''Acme'')', 'person(''bob'')', 'true']),
+    ('create_sub_account', ARRAY['org(''Acme'')', '''Below''', '''y@example.org''', '''B-1''', '''Europe/Vienna''', '''{USER}''', '''X''', '''Y''', '''en''']),
+    ('list_sub_accounts', ARRAY['org(''Acme'')']);
 SELECT mail_token('Other', 'ann') AS token \gset
 SELECT set_config('test.token', :'token', true) AS token \gset
 CREATE FUNCTION join_token() RETURNS text LANGUAGE sql AS $$ SELECT current_setting('test.join_token') $$;
@@ -178,6 +193,8 @@ SELECT is(outcome(name, VARIADIC arguments), CASE
                       'list_invitations', 'invitations_left', 'list_spaces', 'list_space_users', 'preview_invitation', 'act_as', 'billing_addresses',
                       'seat_usage', 'seat_usage_of', 'billing_statement', 'billing_statement_of',
                       'list_join_links', 'join_preview', 'list_join_domains', 'my_join_offers') THEN 'nothing changed'
+                      'can', 'require', 'has_role', 'is_member', 'orgs_with', 'list_users', 'reactivate_user', 'billing_contact',
+                      'list_invitations', 'preview_invitation', 'act_as', 'billing_addresses', 'role_usage', 'list_roles', 'list_sub_accounts') THEN 'nothing changed'
         ELSE 'changed' END, 'a good call of ' || name) FROM calls ORDER BY name;
 
 -- NULL, one argument after the other. What may be left out is named here; everything else is refused or changes nothing.
@@ -194,6 +211,9 @@ SELECT matches(outcome_with(c.name, c.arguments, place, 'NULL'),
             ('invite_user', 'roles'), ('invite_user', 'groups'), ('invite_user', 'first_name'), ('invite_user', 'last_name'), ('invite_user', 'locale'), ('invite_user', 'send'),
             ('register_and_accept', 'display_name'), ('register_and_accept', 'locale'), ('register_and_accept', 'id'),
             ('register_user', 'display_name'), ('register_user', 'id'), ('register_user', 'email_verified'), ('register_user', 'locale'),
+            ('create_role', 'permissions'), ('create_role', 'like'), ('edit_role', 'new_name'), ('edit_role', 'permissions'), ('hand_over', 'keep_roles'),
+            ('create_sub_account', 'person'), ('create_sub_account', 'external_id'), ('create_sub_account', 'time_zone'), ('create_sub_account', 'roles'),
+            ('create_sub_account', 'first_name'), ('create_sub_account', 'last_name'), ('create_sub_account', 'locale'),
             ('change_email', 'verified'))) AS may (be_left_out)
     ORDER BY c.name, place;
 SELECT matches(outcome(c.name, VARIADIC array_fill('NULL'::text, ARRAY[cardinality(c.arguments)])), '^(nothing changed|OU\d\d\d)$', c.name || ' with nothing but NULLs')
@@ -230,7 +250,7 @@ SELECT matches(outcome_with(c.name, c.arguments, place, quote_literal(a.value)),
     WHERE type_of(f.called, place) IN ('text'::regtype, 'orgusers.email'::regtype, 'orgusers.invitation_token'::regtype)
       -- Those are names like others, or take away what there is.
       AND NOT (a.what IN ('a quote', 'a semicolon', 'a brace', 'a percent sign', 'a placeholder', 'a backslash')
-               AND (c.name, name_of(f.called, place)) IN (VALUES ('create_organization', 'name'), ('create_organization', 'external_id'), ('set_external_id', 'external_id'), ('register_and_accept', 'display_name'), ('create_my_organization', 'name'), ('create_space', 'name'), ('rename_space', 'new_name'), ('rename_organization', 'name'), ('create_group', 'name'), ('rename_group', 'new_name'),
+               AND (c.name, name_of(f.called, place)) IN (VALUES ('create_organization', 'name'), ('create_organization', 'external_id'), ('set_external_id', 'external_id'), ('register_and_accept', 'display_name'), ('create_my_organization', 'name'), ('create_space', 'name'), ('rename_space', 'new_name'), ('create_role', 'name'), ('edit_role', 'new_name'), ('create_sub_account', 'name'), ('create_sub_account', 'external_id'), ('create_sub_account', 'first_name'), ('create_sub_account', 'last_name'), ('rename_organization', 'name'), ('create_group', 'name'), ('rename_group', 'new_name'),
                     ('invite_user', 'first_name'), ('invite_user', 'last_name'), ('register_user', 'display_name'), ('update_profile', 'display_name')))
       AND NOT (a.what = 'an empty text' AND c.name = 'update_profile')
     ORDER BY c.name, place, a.what;
