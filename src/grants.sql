@@ -40,7 +40,9 @@ CREATE FUNCTION orgusers.audience_functions(audience text) RETURNS text[]
             -- invitations
             'invite_user', 'list_invitations', 'resend_invitation', 'invitation_link', 'cancel_invitation', 'remove_invitation',
             'preview_invitation', 'accept_invitation', 'decline_invitation',
-            'my_invitations', 'accept_my_invitation', 'decline_my_invitation']
+            'my_invitations', 'accept_my_invitation', 'decline_my_invitation',
+            -- the audit trail
+            'list_audit']
         WHEN 'server' THEN ARRAY[
             'act_as', 'create_organization', 'register_user', 'set_email_verified', 'change_email', 'set_plan', 'billing_addresses']
         WHEN 'mailer' THEN ARRAY['claim_mail', 'mail_sent', 'mail_failed', 'release_mail', 'mail_status']
@@ -71,6 +73,7 @@ BEGIN
         EXECUTE format('GRANT SELECT ON orgusers.users, orgusers.current_organizations, orgusers.organizations, orgusers.memberships, orgusers.roles, orgusers.role_permissions,'
             ' orgusers.membership_roles, orgusers.membership_permissions, orgusers.spaces, orgusers.space_members, orgusers.space_groups, orgusers.groups, orgusers.group_members, orgusers.group_roles, orgusers.subscriptions,'
             ' orgusers.invitations, orgusers.invitation_roles, orgusers.invitation_groups,'
+            ' orgusers.audit_log,'
             ' orgusers.policies, orgusers.plans, orgusers.permissions, orgusers.role_templates,'
             ' orgusers.role_template_permissions, orgusers.role_template_grants, orgusers.base_permissions TO %s', role);
     ELSIF audience = 'developer' THEN
@@ -164,3 +167,7 @@ COMMENT ON POLICY seen ON orgusers.invitation_roles IS 'Roles of the invitations
 ALTER TABLE orgusers.invitation_groups ENABLE ROW LEVEL SECURITY;
 CREATE POLICY seen ON orgusers.invitation_groups FOR SELECT USING (orgusers.can(org_id, 'users.view'));
 COMMENT ON POLICY seen ON orgusers.invitation_groups IS 'Groups of the invitations that the actor may see';
+
+ALTER TABLE orgusers.audit_log ENABLE ROW LEVEL SECURITY;
+CREATE POLICY seen ON orgusers.audit_log FOR SELECT USING (orgusers.can(org_id, 'audit.view'));
+COMMENT ON POLICY seen ON orgusers.audit_log IS 'Audit trails of organizations that the actor may read; never what all organizations share';

@@ -70,6 +70,7 @@ INSERT INTO calls VALUES
     ('decline_invitation', ARRAY['token()::orgusers.invitation_token']),
     ('accept_my_invitation', ARRAY['org(''Other'')', 'inv(''Other'', ''ann'')']),
     ('decline_my_invitation', ARRAY['org(''Other'')', 'inv(''Other'', ''ann'')']),
+    ('list_audit', ARRAY['org(''Acme'')', '''ffffffff-ffff-ffff-ffff-ffffffffffff''', '10', '''memberships''', 'person(''ann'')', 'person(''bob'')']),
     ('act_as', ARRAY['person(''bob'')', 'false']),
     ('register_user', ARRAY['''new@example.org''', '''New''', 'gen_random_uuid()', 'true', '''de''']),
     ('set_email_verified', ARRAY['person(''una'')', '''una@example.org''']),
@@ -138,7 +139,7 @@ SELECT is(outcome(name, VARIADIC arguments), CASE
         WHEN name = 'remove_invitation' THEN 'OU205'
         WHEN name IN ('new_id', 'require_user', 'explain_access', 'orgs_reached', 'spaces_with', 'cache_stats', 'version', 'sign_out', 'current_user_id', 'my_profile', 'my_organizations', 'current_organization_id', 'my_invitations',
                       'can', 'require', 'has_role', 'is_member', 'orgs_with', 'list_users', 'reactivate_user', 'billing_contact',
-                      'list_invitations', 'preview_invitation', 'act_as', 'billing_addresses') THEN 'nothing changed'
+                      'list_invitations', 'preview_invitation', 'act_as', 'billing_addresses', 'list_audit') THEN 'nothing changed'
         ELSE 'changed' END, 'a good call of ' || name) FROM calls ORDER BY name;
 
 -- NULL, one argument after the other. What may be left out is named here; everything else is refused or changes nothing.
