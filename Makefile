@@ -97,6 +97,7 @@ test: deps
 
 bench: deps
 	@bench/run
+	@bench/writes/run
 
 # Every warning is an error, with both compilers.
 strict:
