@@ -39,9 +39,11 @@ ALTER TABLE orgusers.organizations ADD CONSTRAINT organizations_id_is_not_shared
 -- pg_dump's scripts and pg_restore switch both settings off, and nobody but the owner's own roles gets past the role:
 -- within a SECURITY DEFINER function it is still the caller's that is looked at.
 CREATE FUNCTION orgusers.is_restore() RETURNS boolean
-    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
     RETURN current_setting('row_security') = 'off' AND current_setting('check_function_bodies') = 'off'
         AND pg_has_role(coalesce(nullif(current_setting('role'), 'none')::name, session_user), current_user, 'USAGE');
+END $$;
 COMMENT ON FUNCTION orgusers.is_restore() IS 'Whether a dump is being loaded: the session acts as the owner, with row_security and check_function_bodies off. What is inserted then is in the dump''s own trail. Internal';
 
 -- Arguments: the column with the organization, the one with the user (empty: there is none), the columns left out, the key.
@@ -63,20 +65,26 @@ COMMENT ON FUNCTION orgusers.audit_statement() IS 'Trigger: writes the rows that
 CREATE FUNCTION orgusers.audit_row() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    was     jsonb := to_jsonb(OLD) - TG_ARGV[2]::text[];
-    became  jsonb := to_jsonb(NEW) - TG_ARGV[2]::text[];
-    changed text[] := ARRAY(SELECT key FROM jsonb_each(became) WHERE value IS DISTINCT FROM was -> key OR key = ANY (TG_ARGV[3]::text[]));
+    old_row jsonb := to_jsonb(OLD) - TG_ARGV[2]::text[];
+    new_row jsonb := to_jsonb(NEW) - TG_ARGV[2]::text[];
+    was     jsonb;
+    became  jsonb;
 BEGIN
     IF TG_OP = 'INSERT' AND orgusers.is_restore() THEN
         RETURN NULL;
     END IF;
-    -- A row that goes from one organization or user to another is told of in both.
+    SELECT CASE TG_OP WHEN 'UPDATE' THEN jsonb_object_agg(n.key, old_row -> n.key) END, jsonb_object_agg(n.key, n.value) INTO was, became
+        FROM jsonb_each(new_row) n WHERE n.value IS DISTINCT FROM old_row -> n.key OR n.key = ANY (TG_ARGV[3]::text[]);
     INSERT INTO orgusers.audit_log (org_id, action, relation, user_id, before, after)
-        SELECT DISTINCT coalesce(image ->> TG_ARGV[0], '00000000-0000-0000-0000-000000000000')::uuid, lower(TG_OP), TG_TABLE_NAME,
-               (image ->> TG_ARGV[1])::uuid,
-               (SELECT jsonb_object_agg(key, value) FROM jsonb_each(was) WHERE key = ANY (changed)),
-               (SELECT jsonb_object_agg(key, value) FROM jsonb_each(became) WHERE key = ANY (changed))
-        FROM unnest(ARRAY[was, became]) AS image WHERE image IS NOT NULL;
+        VALUES (coalesce(new_row ->> TG_ARGV[0], '00000000-0000-0000-0000-000000000000')::uuid, lower(TG_OP), TG_TABLE_NAME,
+                (new_row ->> TG_ARGV[1])::uuid, was, became);
+    -- A row that goes from one organization or user to another is told of in both.
+    IF TG_OP = 'UPDATE' AND (old_row ->> TG_ARGV[0] IS DISTINCT FROM new_row ->> TG_ARGV[0]
+                             OR old_row ->> TG_ARGV[1] IS DISTINCT FROM new_row ->> TG_ARGV[1]) THEN
+        INSERT INTO orgusers.audit_log (org_id, action, relation, user_id, before, after)
+            VALUES (coalesce(old_row ->> TG_ARGV[0], '00000000-0000-0000-0000-000000000000')::uuid, 'update', TG_TABLE_NAME,
+                    (old_row ->> TG_ARGV[1])::uuid, was, became);
+    END IF;
     RETURN NULL;
 END $$;
 COMMENT ON FUNCTION orgusers.audit_row() IS 'Trigger: writes an updated row into the audit trail (its key, and what changed), or a single inserted one';
