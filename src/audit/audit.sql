@@ -37,13 +37,12 @@ SELECT pg_extension_config_dump('orgusers.audit_log', '');
 ALTER TABLE orgusers.organizations ADD CONSTRAINT organizations_id_is_not_shared CHECK (id <> '00000000-0000-0000-0000-000000000000');
 
 -- pg_dump's scripts and pg_restore switch both settings off, and nobody but the owner's own roles gets past the role:
--- within a SECURITY DEFINER function it is still the caller's that is looked at.
+-- within a SECURITY DEFINER function it is still the caller's that is looked at.  In SQL and without SET, so that it
+-- becomes part of the triggers' own, prepared, expressions.
 CREATE FUNCTION orgusers.is_restore() RETURNS boolean
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
+    LANGUAGE sql STABLE
     RETURN current_setting('row_security') = 'off' AND current_setting('check_function_bodies') = 'off'
         AND pg_has_role(coalesce(nullif(current_setting('role'), 'none')::name, session_user), current_user, 'USAGE');
-END $$;
 COMMENT ON FUNCTION orgusers.is_restore() IS 'Whether a dump is being loaded: the session acts as the owner, with row_security and check_function_bodies off. What is inserted then is in the dump''s own trail. Internal';
 
 -- Arguments: the column with the organization, the one with the user (empty: there is none), the columns left out, the key.
