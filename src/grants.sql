@@ -50,6 +50,9 @@ CREATE FUNCTION orgusers.audience_functions(audience text) RETURNS text[]
             -- joining
             'create_join_link', 'list_join_links', 'revoke_join_link', 'join_preview', 'join_organization',
             'claim_join_domain', 'list_join_domains', 'drop_join_domain', 'my_join_offers', 'join_by_domain']
+            'my_invitations', 'accept_my_invitation', 'decline_my_invitation',
+            -- the audit trail
+            'list_audit']
         WHEN 'server' THEN ARRAY[
             'act_as', 'create_organization', 'set_external_id', 'register_and_accept', 'register_user', 'set_email_verified', 'change_email', 'set_plan', 'billing_addresses', 'verify_join_domain',
             'seat_usage_of', 'billing_statement_of']
@@ -83,6 +86,7 @@ BEGIN
             ' orgusers.seat_ledger, orgusers.plan_ledger,'
             ' orgusers.join_link_roles, orgusers.join_domains, orgusers.join_domain_roles,'
             ' orgusers.invitations, orgusers.invitation_roles, orgusers.invitation_groups, orgusers.invitation_spaces,'
+            ' orgusers.audit_log,'
             ' orgusers.policies, orgusers.plans, orgusers.permissions, orgusers.role_templates,'
             ' orgusers.role_template_permissions, orgusers.role_template_grants, orgusers.base_permissions TO %s', role);
         -- without the digest, which is nobody's business
@@ -218,3 +222,7 @@ COMMENT ON POLICY seen ON orgusers.join_domains IS 'Join domains of organization
 ALTER TABLE orgusers.join_domain_roles ENABLE ROW LEVEL SECURITY;
 CREATE POLICY seen ON orgusers.join_domain_roles FOR SELECT USING (orgusers.can(org_id, 'joining.manage'));
 COMMENT ON POLICY seen ON orgusers.join_domain_roles IS 'Roles of join domains of organizations where the actor may manage them';
+
+ALTER TABLE orgusers.audit_log ENABLE ROW LEVEL SECURITY;
+CREATE POLICY seen ON orgusers.audit_log FOR SELECT USING (orgusers.can(org_id, 'audit.view'));
+COMMENT ON POLICY seen ON orgusers.audit_log IS 'Audit trails of organizations that the actor may read; never what all organizations share';

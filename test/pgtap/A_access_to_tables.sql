@@ -86,7 +86,8 @@ INSERT INTO readable VALUES
     ('orgusers.invitations',       0, 0, 0, 1, 1),
     ('orgusers.invitation_roles',  0, 0, 0, 1, 1),
     ('orgusers.invitation_spaces', 0, 0, 0, 1, 1),
-    ('orgusers.invitation_groups', 0, 0, 0, 1, 1);
+    ('orgusers.invitation_groups', 0, 0, 0, 1, 1),
+    ('orgusers.audit_log',         0, 0, 0, (SELECT count(*) FROM orgusers.audit_log WHERE org_id = org('Acme')), (SELECT count(*) FROM orgusers.audit_log WHERE org_id = org('Other')));
 -- The rule-books are everybody's to read.
 CREATE TEMP TABLE rule_books (name regclass PRIMARY KEY);
 INSERT INTO rule_books SELECT ('orgusers.' || t)::regclass

@@ -105,6 +105,7 @@ INSERT INTO calls VALUES
     ('claim_join_domain', ARRAY['org(''Acme'')', '''example.com''', '''{USER}''']), ('list_join_domains', ARRAY['org(''Acme'')']),
     ('verify_join_domain', ARRAY['org(''Acme'')', '''example.net''', 'challenge()']), ('drop_join_domain', ARRAY['org(''Acme'')', '''example.net''']),
     ('my_join_offers', '{}'), ('join_by_domain', ARRAY['org(''Other'')']),
+    ('list_audit', ARRAY['org(''Acme'')', '''ffffffff-ffff-ffff-ffff-ffffffffffff''', '10', '''memberships''', 'person(''ann'')', 'person(''bob'')']),
     ('act_as', ARRAY['person(''bob'')', 'false']),
     ('register_user', ARRAY['''new@example.org''', '''New''', 'gen_random_uuid()', 'true', '''de''']),
     ('set_email_verified', ARRAY['person(''una'')', '''una@example.org''']),
@@ -194,7 +195,7 @@ SELECT is(outcome(name, VARIADIC arguments), CASE
                       'seat_usage', 'seat_usage_of', 'billing_statement', 'billing_statement_of',
                       'list_join_links', 'join_preview', 'list_join_domains', 'my_join_offers') THEN 'nothing changed'
                       'can', 'require', 'has_role', 'is_member', 'orgs_with', 'list_users', 'reactivate_user', 'billing_contact',
-                      'list_invitations', 'preview_invitation', 'act_as', 'billing_addresses', 'role_usage', 'list_roles', 'list_sub_accounts') THEN 'nothing changed'
+                      'list_invitations', 'preview_invitation', 'act_as', 'billing_addresses', 'role_usage', 'list_roles', 'list_sub_accounts', 'list_audit') THEN 'nothing changed'
         ELSE 'changed' END, 'a good call of ' || name) FROM calls ORDER BY name;
 
 -- NULL, one argument after the other. What may be left out is named here; everything else is refused or changes nothing.

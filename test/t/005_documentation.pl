@@ -17,7 +17,7 @@ my @pages = ('README.md', glob('doc/*.md'));
 my %text = map { $_ => slurp_file($_) } @pages;
 
 # Pages whose blocks of SQL run as they stand, each behind the README's tour.
-my @tried = map { "doc/$_.md" } qw(identity invariants invitations joining membership roles spaces sub-accounts operations billing);
+my @tried = map { "doc/$_.md" } qw(audit identity invariants invitations joining membership roles spaces sub-accounts operations billing);
 
 # The elements of the first list that the second lacks.
 sub lacking

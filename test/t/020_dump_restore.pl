@@ -165,6 +165,9 @@ sub restored
 
 	is($cluster->safe_psql($database, $contents), $before{$contents}, "$how: every row of every table is the same");
 	is($cluster->safe_psql($database, $acls), $before{$acls}, "$how: so are the privileges");
+	is($cluster->safe_psql($database, "INSERT INTO orgusers.groups (org_id, name) VALUES ('$free', 'new');"
+		  . " SELECT action, relation, db_login, after ->> 'name' FROM orgusers.audit_log ORDER BY at DESC LIMIT 1"),
+		'insert|groups|' . getpwuid($<) . '|new', "$how: F3: the audit trail, restored without a word about the restore, goes on");
 	is($cluster->safe_psql($database, q{SELECT author, note FROM notes WHERE author = 'USER1@example.org'}), 'User1@Example.org|kept', "$how: so is the application's table");
 	isnt($cluster->safe_psql($database, 'SELECT id FROM orgusers.installation'), $node->safe_psql('source', 'SELECT id FROM orgusers.installation'), "$how: it is another installation");
 	is($cluster->safe_psql($database, 'SELECT string_agg(kid, \',\') FROM orgusers.assertion_keys'), 'public', "$how: and has no HS256 key");
