@@ -19,6 +19,7 @@ CREATE TABLE orgusers.group_members (
     FOREIGN KEY (org_id, user_id) REFERENCES orgusers.memberships ON DELETE CASCADE
 );
 CREATE INDEX group_members_org_id_group_id_idx ON orgusers.group_members (org_id, group_id);
+CREATE INDEX group_members_user_id_org_id_idx ON orgusers.group_members (user_id, org_id);
 COMMENT ON TABLE orgusers.group_members IS 'Who is in which group';
 SELECT pg_extension_config_dump('orgusers.group_members', '');
 

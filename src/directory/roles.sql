@@ -38,6 +38,7 @@ CREATE TABLE orgusers.membership_roles (
     FOREIGN KEY (org_id, role_id) REFERENCES orgusers.roles ON DELETE CASCADE
 );
 CREATE INDEX membership_roles_org_id_role_id_idx ON orgusers.membership_roles (org_id, role_id);
+CREATE INDEX membership_roles_user_id_org_id_idx ON orgusers.membership_roles (user_id, org_id);
 COMMENT ON TABLE orgusers.membership_roles IS 'Roles that a user holds directly; further ones come with groups';
 SELECT pg_extension_config_dump('orgusers.membership_roles', '');
 
@@ -49,5 +50,6 @@ CREATE TABLE orgusers.membership_permissions (
     FOREIGN KEY (org_id, user_id) REFERENCES orgusers.memberships ON DELETE CASCADE
 );
 CREATE INDEX membership_permissions_permission_idx ON orgusers.membership_permissions (permission);
+CREATE INDEX membership_permissions_user_id_org_id_idx ON orgusers.membership_permissions (user_id, org_id);
 COMMENT ON TABLE orgusers.membership_permissions IS 'Permissions that a user has by itself, beside those of roles; in all spaces';
 SELECT pg_extension_config_dump('orgusers.membership_permissions', '');
