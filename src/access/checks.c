@@ -19,6 +19,7 @@ PG_FUNCTION_INFO_V1(orgusers_assigned_spaces_with);
 PG_FUNCTION_INFO_V1(orgusers_is_member);
 PG_FUNCTION_INFO_V1(orgusers_reaches);
 PG_FUNCTION_INFO_V1(orgusers_has_role);
+PG_FUNCTION_INFO_V1(orgusers_has_right);
 
 /*
  * orgusers_can
@@ -201,4 +202,34 @@ orgusers_has_role(PG_FUNCTION_ARGS)
 		PG_RETURN_BOOL(false);
 	PG_RETURN_BOOL(orgusers_holds_role(&actor, PG_GETARG_UUID_P(0),
 									   text_to_cstring(PG_GETARG_TEXT_PP(1))));
+}
+
+/*
+ * orgusers_has_right
+ *		has_right(user_id uuid, org_id uuid, permission text): whether a user
+ *		has the permission in all of the organization, now.
+ *
+ * Asked behind the organization's lock by what decides about a change, so it
+ * is no part of the statement around it, whose rights stay the same.
+ */
+Datum
+orgusers_has_right(PG_FUNCTION_ARGS)
+{
+	text	   *permission;
+	OrgusersRights *rights;
+	const OrgusersOrgRights *org;
+	bool		has;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
+		PG_RETURN_BOOL(false);
+	permission = PG_GETARG_TEXT_PP(2);
+	rights = orgusers_rights_pin(PG_GETARG_UUID_P(0));
+	org = orgusers_rights_in(rights, PG_GETARG_UUID_P(1));
+	has = org != NULL &&
+		orgusers_org_rights_have(org,
+								 orgusers_rights_number(rights,
+														VARDATA_ANY(permission),
+														VARSIZE_ANY_EXHDR(permission)));
+	orgusers_rights_unpin(rights);
+	PG_RETURN_BOOL(has);
 }

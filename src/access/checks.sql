@@ -39,6 +39,10 @@ CREATE FUNCTION orgusers.has_role(org_id uuid, role text) RETURNS boolean
     LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'orgusers_has_role';
 COMMENT ON FUNCTION orgusers.has_role(uuid, text) IS 'Whether the actor holds the role of that name in the organization, directly or by a group, now. Looked up at each call. Prefer can(): it asks what a role is for, and is cached';
 
+CREATE FUNCTION orgusers.has_right(user_id uuid, org_id uuid, permission text) RETURNS boolean
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'orgusers_has_right';
+COMMENT ON FUNCTION orgusers.has_right(uuid, uuid, text) IS 'Whether a user has the permission in all of the organization, at this moment; behind lock_organization() it stays so until the transaction ends. Internal';
+
 CREATE FUNCTION orgusers.is_member(org_id uuid) RETURNS boolean
     LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'orgusers_is_member';
 COMMENT ON FUNCTION orgusers.is_member(uuid) IS 'Whether the actor is an active user of the organization; who only reaches it, by a role held in an account above, is not';

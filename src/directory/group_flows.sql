@@ -17,11 +17,11 @@ END $$;
 COMMENT ON FUNCTION orgusers.group_ids(uuid, text[]) IS 'Ids of the organization''s groups with these names; OU104 when it lacks one. NULL is no names. Internal';
 
 CREATE FUNCTION orgusers.roles_by_groups(org_id uuid, group_ids uuid[]) RETURNS uuid[]
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    SELECT coalesce(array_agg(DISTINCT gr.role_id), '{}') FROM orgusers.group_roles gr
-    WHERE gr.org_id = roles_by_groups.org_id AND gr.group_id = ANY (group_ids);
-END;
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN ARRAY(SELECT DISTINCT gr.role_id FROM orgusers.group_roles gr
+                 WHERE gr.org_id = roles_by_groups.org_id AND gr.group_id = ANY (roles_by_groups.group_ids));
+END $$;
 COMMENT ON FUNCTION orgusers.roles_by_groups(uuid, uuid[]) IS 'Ids of the roles that these groups carry. Internal';
 
 CREATE FUNCTION orgusers.require_groups(org_id uuid, user_id uuid, group_ids uuid[]) RETURNS void

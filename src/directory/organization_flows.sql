@@ -19,12 +19,8 @@ BEGIN
     -- Asked twice: an outsider must not get as far as the lock, and rights can go while one waits for it.
     PERFORM orgusers.require(authorize_change.org_id, authorize_change.permission);
     locked := orgusers.lock_organization(authorize_change.org_id);
-    -- The second time of the tables, too, by a new command: sessions are told of a commit a moment after it is visible.
     IF locked IS NOT TRUE
-       OR NOT orgusers.can(authorize_change.org_id, authorize_change.permission)
-       OR NOT EXISTS (SELECT FROM orgusers.rights r
-                      WHERE r.user_id = orgusers.current_user_id() AND r.org_id = authorize_change.org_id
-                        AND r.permission = authorize_change.permission AND r.everywhere) THEN
+       OR NOT orgusers.has_right(orgusers.current_user_id(), authorize_change.org_id, authorize_change.permission) THEN
         PERFORM orgusers.refuse(authorize_change.org_id, authorize_change.permission);
     END IF;
 END $$;

@@ -31,11 +31,12 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION orgusers.require_grantable(uuid, uuid[]) IS 'Returns when the actor may give and take all these roles, else OU108. Internal';
 
+-- In PL/pgSQL, as whatever flows call often: a function in SQL would be planned at each call.
 CREATE FUNCTION orgusers.policy_of(org_id uuid) RETURNS orgusers.policies
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    SELECT p FROM orgusers.organizations o JOIN orgusers.policies p ON p.id = o.policy WHERE o.id = policy_of.org_id;
-END;
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (SELECT p FROM orgusers.organizations o JOIN orgusers.policies p ON p.id = o.policy WHERE o.id = policy_of.org_id);
+END $$;
 COMMENT ON FUNCTION orgusers.policy_of(uuid) IS 'The switches that the organization follows. Internal';
 
 CREATE FUNCTION orgusers.member(org_id uuid, user_id uuid) RETURNS orgusers.memberships

@@ -11,8 +11,11 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "storage/lmgr.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
+
+PG_FUNCTION_INFO_V1(orgusers_next_epoch);
 
 static HTAB *touched = NULL;
 static bool callbacks_registered = false;
@@ -61,6 +64,27 @@ touched_subxact_end(SubXactEvent event, SubTransactionId subid,
 }
 
 /*
+ * orgusers_next_epoch
+ *		next_epoch(epoch bigint, xmin xid): the epoch to go on with, once the
+ *		transaction that wrote the row has told everybody of what it changed.
+ *
+ * A transaction is over for those who look at its rows a moment before it has
+ * sent its invalidations, and gives up its own lock only after that.  So who
+ * waits for that lock, and then takes in what was sent, has a cache of rights
+ * that knows of every change made under this row's lock.
+ */
+Datum
+orgusers_next_epoch(PG_FUNCTION_ARGS)
+{
+	TransactionId writer = PG_GETARG_TRANSACTIONID(1);
+
+	if (TransactionIdIsNormal(writer) &&
+		!TransactionIdIsCurrentTransactionId(writer))
+		XactLockTableWait(writer, NULL, NULL, XLTW_None);
+	PG_RETURN_INT64(PG_GETARG_INT64(0) + 1);
+}
+
+/*
  * touch_row
  *		Does the UPDATE.  Returns whether the organization exists.
  */
@@ -77,7 +101,8 @@ touch_row(const pg_uuid_t *org_id)
 		Oid			argtypes[] = {UUIDOID};
 
 		plan = SPI_prepare("UPDATE orgusers.organizations"
-						   " SET epoch = epoch + 1 WHERE id = $1",
+						   " SET epoch = orgusers.next_epoch(epoch, xmin)"
+						   " WHERE id = $1",
 						   1, argtypes);
 		if (plan == NULL || SPI_keepplan(plan) != 0)
 			elog(ERROR, "could not prepare the update of an organization's epoch");

@@ -14,6 +14,10 @@
  * with a serialization error instead of letting it count in an old snapshot.
  * FOR UPDATE would not do: it raises nothing for a row that was only locked,
  * and it conflicts with the key-share locks of foreign keys.
+ *
+ * orgusers_touch() also waits until the one before has told all sessions whose
+ * rights it changed (next_epoch() in touched.c), so behind the lock the cache
+ * of rights knows all that was changed under it.
  */
 #ifndef ORGUSERS_TOUCHED_H
 #define ORGUSERS_TOUCHED_H

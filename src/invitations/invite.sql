@@ -179,8 +179,7 @@ COMMENT ON FUNCTION orgusers.renew_invitation(uuid, uuid) IS 'A pending or expir
 CREATE FUNCTION orgusers.require_inviter(invitation orgusers.invitations, sqlstate text) RETURNS void
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF EXISTS (SELECT FROM orgusers.rights r
-               WHERE r.org_id = invitation.org_id AND r.user_id = invitation.invited_by AND r.permission = 'users.invite' AND r.everywhere)
+    IF orgusers.has_right(invitation.invited_by, invitation.org_id, 'users.invite')
        AND NOT EXISTS (
             SELECT FROM (SELECT ir.role_id FROM orgusers.invitation_roles ir
                          WHERE ir.org_id = invitation.org_id AND ir.invitation_id = invitation.id
@@ -190,8 +189,7 @@ BEGIN
             WHERE NOT orgusers.may_grant(invitation.invited_by, invitation.org_id, given.role_id))
        AND (NOT EXISTS (SELECT FROM orgusers.invitation_groups ig JOIN orgusers.space_groups sg USING (org_id, group_id)
                         WHERE ig.org_id = invitation.org_id AND ig.invitation_id = invitation.id)
-            OR EXISTS (SELECT FROM orgusers.rights r
-                       WHERE r.org_id = invitation.org_id AND r.user_id = invitation.invited_by AND r.permission = 'spaces.assign' AND r.everywhere))
+            OR orgusers.has_right(invitation.invited_by, invitation.org_id, 'spaces.assign'))
     THEN
         RETURN;
     END IF;
