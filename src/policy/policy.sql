@@ -165,7 +165,9 @@ BEGIN ATOMIC
         ('joining.manage',      'Make and revoke join links, and claim join domains'),
         ('audit.view',          'Read the audit trail'),
         ('billing.view',        'See the plan, the billing admin and the further billing addresses'),
-        ('billing.manage',      'Change the billing admin and the further billing addresses')
+        ('billing.statement',   'See what seats are used and billed'),
+        ('billing.manage',      'Change the billing admin and the further billing addresses'),
+        ('subscription.manage', 'Change the plan; the application requires it before it calls set_plan()')
     ON CONFLICT DO NOTHING;
     INSERT INTO orgusers.permissions (key, description, scope) VALUES
         ('spaces.view',   'See spaces and who is assigned to them',                  'space'),
