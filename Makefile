@@ -27,6 +27,7 @@ OBJS = \
 	src/invariants/invariants.o \
 	src/invariants/touched.o \
 	src/invitations/email.o \
+	src/invitations/email_syntax.o \
 	src/invitations/token.o \
 	src/invitations/token_codec.o \
 	src/mail/envelope.o \
@@ -51,7 +52,7 @@ MAILER = mailer/orgusers-mailer
 MAILER_BINDIR ?= /usr/local/bin
 
 .DEFAULT_GOAL := all
-.PHONY: deps demo test bench strict mailer install-mailer uninstall-mailer clean-mailer
+.PHONY: deps demo test bench fuzz strict mailer install-mailer uninstall-mailer clean-mailer
 
 ifneq ($(PGXS),)
 include $(PGXS)
@@ -97,6 +98,11 @@ test: deps
 
 bench: deps
 	@bench/run
+	@bench/writes/run
+
+# Ten million inputs for each parser, under sanitizers.
+fuzz: deps
+	@test/fuzz/run
 
 # Every warning is an error, with both compilers.
 strict:

@@ -62,4 +62,13 @@
 #define ORGUSERS_RUN_ARGUMENTS query, direction, count, execute_once
 #endif
 
+/* An index scan can be counted by who asks since 18. */
+#if PG_VERSION_NUM >= 180000
+#define ORGUSERS_INDEX_BEGINSCAN(table, index, snapshot, keys) \
+	index_beginscan(table, index, snapshot, NULL, keys, 0)
+#else
+#define ORGUSERS_INDEX_BEGINSCAN(table, index, snapshot, keys) \
+	index_beginscan(table, index, snapshot, keys, 0)
+#endif
+
 #endif							/* ORGUSERS_COMPAT_H */

@@ -2,7 +2,6 @@
  * checks.c
  *		SQL functions: what the actor may do.
  */
-#include "access/lookup.h"
 #include "access/statement.h"
 
 #include "catalog/pg_type.h"
@@ -18,6 +17,7 @@ PG_FUNCTION_INFO_V1(orgusers_orgs_with);
 PG_FUNCTION_INFO_V1(orgusers_orgs_reached);
 PG_FUNCTION_INFO_V1(orgusers_assigned_spaces_with);
 PG_FUNCTION_INFO_V1(orgusers_is_member);
+PG_FUNCTION_INFO_V1(orgusers_reaches);
 PG_FUNCTION_INFO_V1(orgusers_has_role);
 
 /*
@@ -153,6 +153,20 @@ orgusers_assigned_spaces_with(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(makeArrayResult(state, CurrentMemoryContext));
 }
 
+/* The actor's rights in the organization of the first argument, if any. */
+static const OrgusersOrgRights *
+rights_there(FunctionCallInfo fcinfo)
+{
+	OrgusersAsking *asking;
+
+	if (PG_ARGISNULL(0))
+		return NULL;
+	asking = orgusers_ask(fcinfo, ORGUSERS_NO_PERMISSION_ARG);
+	if (asking == NULL)
+		return NULL;
+	return orgusers_rights_in(asking->rights, PG_GETARG_UUID_P(0));
+}
+
 /*
  * orgusers_is_member
  *		is_member(org_id uuid): whether the actor is an active user there.
@@ -160,14 +174,20 @@ orgusers_assigned_spaces_with(PG_FUNCTION_ARGS)
 Datum
 orgusers_is_member(PG_FUNCTION_ARGS)
 {
-	OrgusersAsking *asking;
+	const OrgusersOrgRights *org = rights_there(fcinfo);
 
-	if (PG_ARGISNULL(0))
-		PG_RETURN_BOOL(false);
-	asking = orgusers_ask(fcinfo, ORGUSERS_NO_PERMISSION_ARG);
-	PG_RETURN_BOOL(asking != NULL &&
-				   orgusers_rights_in(asking->rights,
-									  PG_GETARG_UUID_P(0)) != NULL);
+	PG_RETURN_BOOL(org != NULL && org->member);
+}
+
+/*
+ * orgusers_reaches
+ *		reaches(org_id uuid): whether the actor is an active user there, or
+ *		holds a role in an account above that reaches it.
+ */
+Datum
+orgusers_reaches(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(rights_there(fcinfo) != NULL);
 }
 
 /*
@@ -178,29 +198,10 @@ orgusers_is_member(PG_FUNCTION_ARGS)
 Datum
 orgusers_has_role(PG_FUNCTION_ARGS)
 {
-	static SPIPlanPtr plan = NULL;
 	pg_uuid_t	actor;
-	char	   *role;
-	bool		holds = false;
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || !orgusers_current_user(&actor))
 		PG_RETURN_BOOL(false);
-	role = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	SPI_connect();
-	orgusers_look_up(&plan,
-		  "SELECT org_id, name FROM orgusers.actor_role_names"
-		  " WHERE user_id OPERATOR(pg_catalog.=) $1",
-		  &actor);
-	for (uint64 i = 0; i < SPI_processed && !holds; i++)
-	{
-		bool		isnull;
-		Datum		org_id = SPI_getbinval(SPI_tuptable->vals[i],
-										   SPI_tuptable->tupdesc, 1, &isnull);
-
-		holds = memcmp(DatumGetUUIDP(org_id), PG_GETARG_UUID_P(0),
-					   UUID_LEN) == 0 &&
-			strcmp(orgusers_column_text(i, 2), role) == 0;
-	}
-	SPI_finish();
-	PG_RETURN_BOOL(holds);
+	PG_RETURN_BOOL(orgusers_holds_role(&actor, PG_GETARG_UUID_P(0),
+									   text_to_cstring(PG_GETARG_TEXT_PP(1))));
 }

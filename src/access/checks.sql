@@ -41,7 +41,11 @@ COMMENT ON FUNCTION orgusers.has_role(uuid, text) IS 'Whether the actor holds th
 
 CREATE FUNCTION orgusers.is_member(org_id uuid) RETURNS boolean
     LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'orgusers_is_member';
-COMMENT ON FUNCTION orgusers.is_member(uuid) IS 'Whether the actor is an active user of the organization';
+COMMENT ON FUNCTION orgusers.is_member(uuid) IS 'Whether the actor is an active user of the organization; who only reaches it, by a role held in an account above, is not';
+
+CREATE FUNCTION orgusers.reaches(org_id uuid) RETURNS boolean
+    LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'orgusers_reaches';
+COMMENT ON FUNCTION orgusers.reaches(uuid) IS 'Whether the actor is an active user of the organization, or holds a role in an account above that reaches it. Internal';
 
 CREATE FUNCTION orgusers.cache_stats(OUT entries bigint, OUT hits bigint, OUT misses bigint, OUT invalidations bigint, OUT bytes bigint)
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'orgusers_cache_stats';
@@ -66,8 +70,8 @@ CREATE FUNCTION orgusers.refuse(org_id uuid, permission text) RETURNS void
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM orgusers.require_user();
-    -- Who is not a user of the organization does not learn whether it exists.
-    IF orgusers.is_member(refuse.org_id) IS NOT TRUE THEN
+    -- Who neither is a user of the organization nor reaches it does not learn whether it exists.
+    IF orgusers.reaches(refuse.org_id) IS NOT TRUE THEN
         RAISE EXCEPTION USING ERRCODE = 'OU101', MESSAGE = 'no such organization among yours',
             HINT = 'my_organizations() lists them.';
     END IF;
@@ -83,17 +87,25 @@ BEGIN
         PERFORM orgusers.refuse(require.org_id, require.permission);
     END IF;
 END $$;
-COMMENT ON FUNCTION orgusers.require(uuid, text) IS 'Returns when the actor has the permission in the organization, else raises: OU001 nobody is signed in, OU101 the actor is not an active user of the organization (whether it exists is not told), OU002 the permission is missing';
+COMMENT ON FUNCTION orgusers.require(uuid, text) IS 'Returns when the actor has the permission in the organization, else raises: OU001 nobody is signed in, OU101 the actor neither is an active user of the organization nor reaches it from an account above (whether it exists is not told), OU002 the permission is missing';
 
+-- What a role of an editable template permits can differ from the template's, so the matrix of grants does not say enough.
 CREATE FUNCTION orgusers.may_grant(user_id uuid, org_id uuid, role_id uuid) RETURNS boolean
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-    SELECT EXISTS (SELECT FROM orgusers.memberships m
-                   JOIN orgusers.held_roles h USING (org_id, user_id)
-                   JOIN orgusers.roles own ON own.org_id = h.org_id AND own.id = h.role_id
-                   JOIN orgusers.role_template_grants g ON g.policy = own.policy AND g.template = own.template
-                   JOIN orgusers.roles given ON given.org_id = m.org_id AND given.template = g.grantable
-                   WHERE m.user_id = may_grant.user_id AND m.org_id = may_grant.org_id AND m.status = 'active'
-                     AND given.id = may_grant.role_id);
+    SELECT EXISTS (SELECT FROM orgusers.roles given
+                   JOIN orgusers.role_templates t ON t.policy = given.policy AND t.id = given.template
+                   WHERE given.org_id = may_grant.org_id AND given.id = may_grant.role_id
+                     AND EXISTS (SELECT FROM orgusers.acting_roles a
+                                 JOIN orgusers.roles own ON own.org_id = a.account_id AND own.id = a.role_id
+                                 JOIN orgusers.role_template_grants g ON g.policy = own.policy AND g.template = own.template
+                                 WHERE a.user_id = may_grant.user_id AND a.org_id = may_grant.org_id
+                                   AND g.policy = given.policy AND g.grantable = given.template)
+                     AND (NOT t.editable
+                          OR NOT EXISTS (SELECT FROM orgusers.role_rights p
+                                         WHERE p.org_id = given.org_id AND p.role_id = given.id
+                                           AND NOT EXISTS (SELECT FROM orgusers.rights r
+                                                           WHERE r.user_id = may_grant.user_id AND r.org_id = may_grant.org_id
+                                                             AND r.permission = p.permission AND r.everywhere))));
 END;
-COMMENT ON FUNCTION orgusers.may_grant(uuid, uuid, uuid) IS 'Whether the user may give that role of the organization to others and take it, by a role the user holds there. Internal';
+COMMENT ON FUNCTION orgusers.may_grant(uuid, uuid, uuid) IS 'Whether the user may give that role of the organization to others and take it: a role that counts for the user there (held there, or in an account above and reaching down) grants it, and, when what it permits is the organization''s to edit, the user has everywhere all that it permits. Internal';

@@ -1,4 +1,5 @@
--- The decision: what a user may do in an organization and its spaces.  Everything that asks, asks these views.
+-- The decision: what a user may do in an organization and its spaces.  Everything that asks, asks these views; the
+-- loader of the cache (rights.c) reads the tables by itself, and tests hold it to the view rights.
 
 CREATE VIEW orgusers.held_roles AS
     SELECT org_id, user_id, role_id, NULL::uuid AS group_id FROM orgusers.membership_roles
@@ -14,43 +15,59 @@ CREATE VIEW orgusers.assigned_spaces AS
     FROM orgusers.group_members m JOIN orgusers.space_groups s USING (org_id, group_id);
 COMMENT ON VIEW orgusers.assigned_spaces IS 'Spaces of users with their source: group_id is NULL for one assigned directly. Internal';
 
--- Base permissions have the policy as their source, and no template.
-CREATE VIEW orgusers.actor_roles AS
-    SELECT m.user_id, m.org_id, o.policy, ''::text AS template, NULL::text AS permission
-    FROM orgusers.memberships m JOIN orgusers.organizations o ON o.id = m.org_id
+CREATE VIEW orgusers.role_rights AS
+    SELECT r.org_id, r.id AS role_id, p.permission, t.all_spaces OR k.scope = 'organization' AS everywhere
+    FROM orgusers.roles r
+    JOIN orgusers.role_templates t ON t.policy = r.policy AND t.id = r.template
+    CROSS JOIN LATERAL (SELECT tp.permission FROM orgusers.role_template_permissions tp
+                        WHERE tp.policy = r.policy AND tp.template = r.template AND NOT r.edited
+                        UNION ALL
+                        SELECT rp.permission FROM orgusers.role_permissions rp
+                        WHERE rp.org_id = r.org_id AND rp.role_id = r.id AND r.edited) AS p
+    JOIN orgusers.permissions k ON k.key = p.permission;
+COMMENT ON VIEW orgusers.role_rights IS 'What a role permits, by its template or (edited) by itself: everywhere in the organization, or in assigned spaces only. Internal';
+
+CREATE FUNCTION orgusers.is_below(org_id uuid, account_id uuid) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    WITH RECURSIVE above (id) AS (
+        SELECT o.parent_id FROM orgusers.organizations o WHERE o.id = is_below.org_id
+        UNION
+        SELECT o.parent_id FROM orgusers.organizations o JOIN above a ON o.id = a.id)
+    SELECT EXISTS (SELECT FROM above a WHERE a.id = is_below.account_id);
+END;
+COMMENT ON FUNCTION orgusers.is_below(uuid, uuid) IS 'Whether an organization is a sub-account of an account, or of a sub-account of it, and so on. Internal';
+
+-- Who reaches down has a role in an account above; account_id is where the role is held.
+CREATE VIEW orgusers.acting_roles AS
+    SELECT m.user_id, m.org_id, m.org_id AS account_id, h.role_id, h.group_id
+    FROM orgusers.memberships m JOIN orgusers.held_roles h USING (org_id, user_id)
     WHERE m.status = 'active'
     UNION ALL
-    SELECT m.user_id, m.org_id, r.policy, r.template, NULL
+    SELECT m.user_id, below.id, account.id, h.role_id, h.group_id
     FROM orgusers.memberships m
     JOIN orgusers.held_roles h USING (org_id, user_id)
     JOIN orgusers.roles r ON r.org_id = h.org_id AND r.id = h.role_id
-    WHERE m.status = 'active'
-    UNION ALL
-    SELECT m.user_id, m.org_id, NULL, NULL, p.permission
-    FROM orgusers.memberships m JOIN orgusers.membership_permissions p USING (org_id, user_id)
-    WHERE m.status = 'active';
-COMMENT ON VIEW orgusers.actor_roles IS 'What the rights of active users come from, a row each: the policy (template is empty), a role''s template, or a permission of their own. What the cache of rights loads. Internal';
-
-CREATE VIEW orgusers.actor_role_names AS
-    SELECT m.user_id, m.org_id, r.name
-    FROM orgusers.memberships m
-    JOIN orgusers.held_roles h USING (org_id, user_id)
-    JOIN orgusers.roles r ON r.org_id = h.org_id AND r.id = h.role_id
-    WHERE m.status = 'active';
-COMMENT ON VIEW orgusers.actor_role_names IS 'Roles of active users by name. Internal';
-
-CREATE VIEW orgusers.source_permissions AS
-    SELECT p.policy, p.template, p.permission, t.all_spaces OR k.scope = 'organization' AS everywhere
-    FROM orgusers.role_template_permissions p
-    JOIN orgusers.role_templates t ON t.policy = p.policy AND t.id = p.template
-    JOIN orgusers.permissions k ON k.key = p.permission
-    UNION ALL
-    SELECT b.policy, ''::text, b.permission, true FROM orgusers.base_permissions b;
-COMMENT ON VIEW orgusers.source_permissions IS 'What a role template, or a policy (template is empty), permits: everywhere in the organization, or in assigned spaces only. Internal';
+    JOIN orgusers.role_templates t ON t.policy = r.policy AND t.id = r.template
+    JOIN orgusers.organizations account ON account.id = m.org_id
+    JOIN orgusers.organizations below ON below.root_id = account.root_id AND below.id <> account.id
+    WHERE m.status = 'active' AND t.reaches_below AND below.parent_id IS NOT NULL
+      AND (account.parent_id IS NULL OR orgusers.is_below(below.id, account.id));
+COMMENT ON VIEW orgusers.acting_roles IS 'Roles that count for a user in an organization: those an active user holds there, and those held in an account above (account_id) that reach down. Internal';
 
 CREATE VIEW orgusers.rights AS
+    -- who reaches down is assigned to no space there
     SELECT a.user_id, a.org_id, p.permission, p.everywhere
-    FROM orgusers.actor_roles a JOIN orgusers.source_permissions p USING (policy, template)
+    FROM orgusers.acting_roles a JOIN orgusers.role_rights p ON p.org_id = a.account_id AND p.role_id = a.role_id
+    WHERE a.account_id = a.org_id OR p.everywhere
     UNION ALL
-    SELECT a.user_id, a.org_id, a.permission, true FROM orgusers.actor_roles a WHERE a.permission IS NOT NULL;
+    SELECT m.user_id, m.org_id, p.permission, true
+    FROM orgusers.memberships m JOIN orgusers.membership_permissions p USING (org_id, user_id)
+    WHERE m.status = 'active'
+    UNION ALL
+    SELECT m.user_id, m.org_id, b.permission, true
+    FROM orgusers.memberships m
+    JOIN orgusers.organizations o ON o.id = m.org_id
+    JOIN orgusers.base_permissions b ON b.policy = o.policy
+    WHERE m.status = 'active';
 COMMENT ON VIEW orgusers.rights IS 'The decision: a user may do in an organization what a row here says, in all of it (everywhere) or in the spaces that assigned_spaces names, and nothing else. Rows repeat when several sources say the same. Internal';

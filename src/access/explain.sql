@@ -18,15 +18,15 @@ BEGIN
     -- From the views that can() is decided by; within assigned spaces only as far as a space is asked about.
     RETURN QUERY
         WITH sources AS (
-            SELECT p.everywhere, r.name AS role, h.group_id
-            FROM orgusers.memberships m
-            JOIN orgusers.held_roles h USING (org_id, user_id)
-            JOIN orgusers.roles r ON r.org_id = h.org_id AND r.id = h.role_id
-            JOIN orgusers.source_permissions p ON p.policy = r.policy AND p.template = r.template
-            WHERE m.user_id = explain_access.user_id AND m.org_id = explain_access.org_id AND m.status = 'active'
-              AND p.permission = explain_access.permission
+            SELECT p.everywhere, a.account_id, r.name AS role, g.name AS "group"
+            FROM orgusers.acting_roles a
+            JOIN orgusers.roles r ON r.org_id = a.account_id AND r.id = a.role_id
+            JOIN orgusers.role_rights p ON p.org_id = a.account_id AND p.role_id = a.role_id
+            LEFT JOIN orgusers.groups g ON g.org_id = a.account_id AND g.id = a.group_id
+            WHERE a.user_id = explain_access.user_id AND a.org_id = explain_access.org_id AND p.permission = explain_access.permission
         ), assigned AS (
-            SELECT a.group_id FROM orgusers.assigned_spaces a
+            SELECT a.group_id, g.name AS "group"
+            FROM orgusers.assigned_spaces a LEFT JOIN orgusers.groups g ON g.org_id = a.org_id AND g.id = a.group_id
             WHERE a.user_id = explain_access.user_id AND a.org_id = explain_access.org_id AND a.space_id = explain_access.space_id
         )
         SELECT true, 'base permission of the policy', NULL, NULL
@@ -41,38 +41,44 @@ BEGIN
         WHERE m.user_id = explain_access.user_id AND m.org_id = explain_access.org_id AND m.status = 'active'
           AND p.permission = explain_access.permission
         UNION ALL
-        SELECT true, CASE WHEN s.group_id IS NULL THEN 'holds a role with the permission' ELSE 'is in a group that carries a role with the permission' END,
-               s.role, g.name
-        FROM sources s LEFT JOIN orgusers.groups g ON g.org_id = explain_access.org_id AND g.id = s.group_id
-        WHERE s.everywhere
+        SELECT true, CASE WHEN s.account_id <> explain_access.org_id THEN 'a role held in an account above has the permission'
+                          WHEN s."group" IS NULL THEN 'holds a role with the permission'
+                          ELSE 'is in a group that carries a role with the permission' END, s.role, s."group"
+        FROM sources s WHERE s.everywhere
         UNION ALL
         SELECT true, CASE WHEN a.group_id IS NULL THEN 'the space is assigned, and a role has the permission in assigned spaces'
-                          ELSE 'the space is assigned to a group, and a role has the permission in assigned spaces' END, s.role, g.name
-        FROM sources s CROSS JOIN assigned a LEFT JOIN orgusers.groups g ON g.org_id = explain_access.org_id AND g.id = a.group_id
-        WHERE NOT s.everywhere
+                          ELSE 'the space is assigned to a group, and a role has the permission in assigned spaces' END, s.role, a."group"
+        FROM sources s CROSS JOIN assigned a
+        WHERE NOT s.everywhere AND s.account_id = explain_access.org_id
         ORDER BY 3 NULLS FIRST, 4 NULLS FIRST, 2;
     IF FOUND THEN
         RETURN;
     END IF;
 
-    SELECT m.status INTO status FROM orgusers.memberships m WHERE m.user_id = explain_access.user_id AND m.org_id = explain_access.org_id;
-    IF NOT FOUND THEN
-        RETURN QUERY SELECT false, 'is not a user of the organization', NULL, NULL;
-    ELSIF status <> 'active' THEN
-        RETURN QUERY SELECT false, 'is deactivated in the organization', NULL, NULL;
-    ELSIF NOT EXISTS (SELECT FROM orgusers.permissions k WHERE k.key = explain_access.permission) THEN
+    IF NOT EXISTS (SELECT FROM orgusers.permissions k WHERE k.key = explain_access.permission)
+       AND EXISTS (SELECT FROM orgusers.memberships m
+                   WHERE m.user_id = explain_access.user_id AND m.org_id = explain_access.org_id AND m.status = 'active') THEN
         RETURN QUERY SELECT false, 'the permission is not registered', NULL, NULL;
-    ELSE
-        RETURN QUERY
-            SELECT false, CASE WHEN h.role_id IS NULL THEN 'holds no role'
-                               WHEN p.permission IS NULL THEN 'holds a role without the permission'
-                               ELSE 'holds a role with the permission in assigned spaces only' END, r.name, g.name
-            FROM (VALUES (1)) AS one
-            LEFT JOIN orgusers.held_roles h ON h.user_id = explain_access.user_id AND h.org_id = explain_access.org_id
-            LEFT JOIN orgusers.roles r ON r.org_id = h.org_id AND r.id = h.role_id
-            LEFT JOIN orgusers.role_template_permissions p ON p.policy = r.policy AND p.template = r.template AND p.permission = explain_access.permission
-            LEFT JOIN orgusers.groups g ON g.org_id = h.org_id AND g.id = h.group_id
-            ORDER BY r.name, g.name NULLS FIRST;
+        RETURN;
     END IF;
+    -- Roles that count there but permit it nowhere, or in other spaces.
+    RETURN QUERY
+        SELECT false, CASE WHEN a.account_id <> explain_access.org_id THEN 'a role held in an account above '
+                           ELSE 'holds a role ' END
+                      || CASE WHEN p.permission IS NULL THEN 'without the permission'
+                              WHEN a.account_id <> explain_access.org_id THEN 'has the permission in assigned spaces only'
+                              ELSE 'with the permission in assigned spaces only' END, r.name, g.name
+        FROM orgusers.acting_roles a
+        JOIN orgusers.roles r ON r.org_id = a.account_id AND r.id = a.role_id
+        LEFT JOIN orgusers.role_rights p ON p.org_id = a.account_id AND p.role_id = a.role_id AND p.permission = explain_access.permission
+        LEFT JOIN orgusers.groups g ON g.org_id = a.account_id AND g.id = a.group_id
+        WHERE a.user_id = explain_access.user_id AND a.org_id = explain_access.org_id
+        ORDER BY r.name, g.name NULLS FIRST;
+    IF FOUND THEN
+        RETURN;
+    END IF;
+    SELECT m.status INTO status FROM orgusers.memberships m WHERE m.user_id = explain_access.user_id AND m.org_id = explain_access.org_id;
+    RETURN QUERY SELECT false, CASE status WHEN 'active' THEN 'holds no role' WHEN 'deactivated' THEN 'is deactivated in the organization'
+                                           ELSE 'is not a user of the organization' END, NULL, NULL;
 END $$;
-COMMENT ON FUNCTION orgusers.explain_access(uuid, uuid, text, uuid) IS 'Why a user has a permission in an organization (or in a space of it) or has it not: a row for each role, direct or by a group, for a single permission, a base permission or an assigned space that gives it; else rows that say what is missing. Read from what can() is decided by. For users about themselves, for who has users.view in the organization, and anonymously for the database''s owner. OU001, and what require() raises';
+COMMENT ON FUNCTION orgusers.explain_access(uuid, uuid, text, uuid) IS 'Why a user has a permission in an organization (or in a space of it) or has it not: a row for each role, direct or by a group, for a role held in an account above, for a single permission, a base permission or an assigned space that gives it; else rows that say what is missing. Read from what can() is decided by. For users about themselves, for who has users.view in the organization, and anonymously for the database''s owner. OU001, and what require() raises';

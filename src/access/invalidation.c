@@ -156,21 +156,30 @@ orgusers_shared_changed(void)
 	return changed[SHARED_PROXY];
 }
 
-/* Tells everybody, at commit, that the slot of this row's column changed. */
+/*
+ * tell_row
+ *		Tells everybody, at commit, that the slots of this row's columns
+ *		changed: a user for user_id, organizations for others.
+ */
 static void
-tell_row(Relation rel, HeapTuple row, const char *column)
+tell_row(Relation rel, HeapTuple row, const Trigger *trigger)
 {
 	TupleDesc	desc = RelationGetDescr(rel);
-	bool		isnull;
-	pg_uuid_t  *id;
-	int			slot;
 
-	id = DatumGetUUIDP(heap_getattr(row, SPI_fnumber(desc, column), desc,
-									&isnull));
-	Assert(!isnull);
-	slot = orgusers_slot(id);
-	CacheInvalidateRelcacheByRelid(proxies[strcmp(column, "user_id") == 0 ?
-										   USER_PROXY(slot) : ORG_PROXY(slot)]);
+	for (int i = 0; i < trigger->tgnargs; i++)
+	{
+		const char *column = trigger->tgargs[i];
+		bool		isnull;
+		Datum		id = heap_getattr(row, SPI_fnumber(desc, column), desc,
+									  &isnull);
+		int			slot;
+
+		if (isnull)
+			continue;			/* no parent */
+		slot = orgusers_slot(DatumGetUUIDP(id));
+		CacheInvalidateRelcacheByRelid(proxies[strcmp(column, "user_id") == 0 ?
+											   USER_PROXY(slot) : ORG_PROXY(slot)]);
+	}
 }
 
 /*
@@ -178,9 +187,9 @@ tell_row(Relation rel, HeapTuple row, const char *column)
  *		Trigger on every table that rights are made of: tells all backends, at
  *		commit, whose rights may have changed.
  *
- * The argument is the column by which the rows concern rights: user_id (one
- * user's), org_id (one organization's), or none (everybody's).  TRUNCATE
- * concerns everybody.  A transaction's own later commands notice at once, and
+ * The arguments are the columns by which the rows concern rights: user_id (one
+ * user's), any other (those within one organization), or none (everybody's).
+ * TRUNCATE concerns everybody.  A transaction's own later commands notice at once, and
  * a rollback is noticed as well.
  */
 Datum
@@ -200,11 +209,11 @@ orgusers_rights_changed(PG_FUNCTION_ARGS)
 		CacheInvalidateRelcacheByRelid(proxies[SHARED_PROXY]);
 	else
 	{
-		const char *column = trigger->tg_trigger->tgargs[0];
-
-		tell_row(trigger->tg_relation, trigger->tg_trigtuple, column);
+		tell_row(trigger->tg_relation, trigger->tg_trigtuple,
+				 trigger->tg_trigger);
 		if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
-			tell_row(trigger->tg_relation, trigger->tg_newtuple, column);
+			tell_row(trigger->tg_relation, trigger->tg_newtuple,
+					 trigger->tg_trigger);
 	}
 	return PointerGetDatum(NULL);
 }

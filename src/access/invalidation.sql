@@ -15,7 +15,7 @@ COMMENT ON TYPE orgusers.rights_shared IS 'Proxy that is invalidated when what a
 
 CREATE FUNCTION orgusers.rights_changed() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'orgusers_rights_changed';
-COMMENT ON FUNCTION orgusers.rights_changed() IS 'Trigger: tells every backend, at commit, that rights have changed: of the user or in the organization of the row, as the argument says (user_id, org_id), or everybody''s';
+COMMENT ON FUNCTION orgusers.rights_changed() IS 'Trigger: tells every backend, at commit, that rights have changed: of the users or in the organizations of the row''s columns that are its arguments (user_id, org_id), or everybody''s';
 
 -- ENABLE ALWAYS: also for what logical replication applies, and for session_replication_role = replica.  That
 -- fires row triggers only, so there is a row trigger on each table, and one for TRUNCATE beside it.
@@ -30,10 +30,12 @@ BEGIN
             ('group_members',             'user_id'),
             ('group_roles',               'org_id'),
             ('roles',                     'org_id'),
+            ('role_permissions',          'org_id'),
             ('membership_permissions',    'user_id'),
             ('space_members',             'user_id'),
             ('space_groups',              'org_id'),
-            ('organizations',             'id'),
+            -- a sub-account is also of those who hold rights in its parent
+            ('organizations',             'id, parent_id'),
             ('role_templates',            NULL),
             ('base_permissions',          NULL),
             ('role_template_permissions', NULL),
@@ -41,15 +43,15 @@ BEGIN
         ) AS t (relation, key)
     LOOP
         EXECUTE format('CREATE TRIGGER rights_changed AFTER INSERT OR DELETE ON orgusers.%I
-                            FOR EACH ROW EXECUTE FUNCTION orgusers.rights_changed(%s)', source.relation, quote_literal(source.key));
+                            FOR EACH ROW EXECUTE FUNCTION orgusers.rights_changed(%s)', source.relation, source.key);
         EXECUTE format('CREATE TRIGGER rights_updated AFTER UPDATE ON orgusers.%I
                             FOR EACH ROW WHEN (%s) EXECUTE FUNCTION orgusers.rights_changed(%s)', source.relation,
             CASE source.relation
                 -- not for what says nothing of rights: the epoch, when somebody was last seen
-                WHEN 'organizations' THEN 'OLD.policy IS DISTINCT FROM NEW.policy'
+                WHEN 'organizations' THEN '(OLD.policy, OLD.parent_id) IS DISTINCT FROM (NEW.policy, NEW.parent_id)'
                 WHEN 'memberships' THEN '(OLD.org_id, OLD.user_id, OLD.status) IS DISTINCT FROM (NEW.org_id, NEW.user_id, NEW.status)'
                 ELSE 'OLD.* IS DISTINCT FROM NEW.*'
-            END, quote_literal(source.key));
+            END, source.key);
         EXECUTE format('CREATE TRIGGER rights_truncated AFTER TRUNCATE ON orgusers.%I
                             FOR EACH STATEMENT EXECUTE FUNCTION orgusers.rights_changed()', source.relation);
         EXECUTE format('COMMENT ON TRIGGER rights_changed ON orgusers.%I IS ''Tells every backend whose rights have changed''', source.relation);

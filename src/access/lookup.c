@@ -1,89 +1,283 @@
 /*
  * lookup.c
- *		Looks up what is so now, as the owner of the tables.
+ *		Reads the tables that rights are made of, without the executor.
+ *
+ * The scans are those that the server makes of its own catalogs: by an index,
+ * under a snapshot taken now, with a lock on the table while it is read.  So
+ * neither privileges, row security, the isolation level nor settings of the
+ * session have a say, and there is nothing to plan.  What is read is written
+ * down in decision.sql; this file only fetches rows.
  */
 #include "access/lookup.h"
 
+#include "access/genam.h"
+#include "access/stratnum.h"
+#include "access/table.h"
+#include "access/tableam.h"
 #include "catalog/namespace.h"
-#include "catalog/pg_class.h"
-#include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
 #include "utils/snapmgr.h"
-#include "utils/syscache.h"
-#include "utils/uuid.h"
+
+#define MAX_COLUMNS 4
+
+/* The index, whose first columns are the keys; NULL reads the whole table. */
+static const struct
+{
+	const char *table;
+	const char *index;
+	const char *columns[MAX_COLUMNS];
+}			paths[ORGUSERS_PATHS] =
+{
+	[ORGUSERS_MEMBERSHIPS] = {"memberships", "memberships_user_id_org_id_idx",
+	{"org_id", "status"}},
+	[ORGUSERS_DIRECT_ROLES] = {"membership_roles", "membership_roles_pkey",
+	{"role_id"}},
+	[ORGUSERS_OWN_PERMISSIONS] = {"membership_permissions",
+		"membership_permissions_pkey",
+	{"permission"}},
+	[ORGUSERS_GROUPS] = {"group_members", "group_members_pkey",
+	{"group_id"}},
+	[ORGUSERS_GROUP_ROLES] = {"group_roles", "group_roles_pkey",
+	{"role_id"}},
+	[ORGUSERS_ROLE] = {"roles", "roles_pkey",
+	{"policy", "template", "edited", "name"}},
+	[ORGUSERS_ROLE_PERMISSIONS] = {"role_permissions", "role_permissions_pkey",
+	{"permission"}},
+	[ORGUSERS_DIRECT_SPACES] = {"space_members", "space_members_pkey",
+	{"space_id"}},
+	[ORGUSERS_GROUP_SPACES] = {"space_groups",
+		"space_groups_org_id_group_id_idx",
+	{"space_id"}},
+	[ORGUSERS_ORGANIZATION] = {"organizations", "organizations_pkey",
+	{"policy"}},
+	[ORGUSERS_SUBACCOUNTS] = {"organizations", "organizations_parent_id_idx",
+	{"id"}},
+	[ORGUSERS_PERMISSIONS] = {"permissions", NULL,
+	{"key", "scope"}},
+	[ORGUSERS_TEMPLATES] = {"role_templates", NULL,
+	{"policy", "id", "all_spaces", "reaches_below"}},
+	[ORGUSERS_TEMPLATE_PERMISSIONS] = {"role_template_permissions", NULL,
+	{"policy", "template", "permission"}},
+	[ORGUSERS_BASE_PERMISSIONS] = {"base_permissions", NULL,
+	{"policy", "permission"}},
+};
+
+/* A way into a table that a reading has taken. */
+typedef struct Scan
+{
+	Relation	table;			/* NULL: not taken yet */
+	Relation	index;
+	IndexScanDesc by_index;
+	TableScanDesc of_all;
+	TupleTableSlot *slot;
+	AttrNumber	columns[MAX_COLUMNS];
+} Scan;
+
+struct OrgusersReading
+{
+	MemoryContext context;		/* holds all of it, and what the caller makes */
+	MemoryContext caller;
+	Oid			schema;
+	Snapshot	snapshot;
+	Scan		scans[ORGUSERS_PATHS];
+};
 
 /*
- * orgusers_look_up
- *		Runs a look-up as the owner of the tables under a snapshot taken now.
- *
- * The result is SPI's; the caller is connected.  A catalog snapshot of a
- * table without a system cache is always new, and can be had in a parallel
- * worker too.
+ * orgusers_reading_begin
+ *		Begins a reading, and makes a memory context current that goes with it.
  */
-void
-orgusers_look_up(SPIPlanPtr *plan, const char *query, const pg_uuid_t *user_id)
+OrgusersReading *
+orgusers_reading_begin(void)
 {
-	/*
-	 * However large the tables are, this is a matter of a few rows, and how
-	 * the session wants its own queries planned is no concern of it.
-	 */
-	static const char *const settings[][2] = {
-		{"jit", "off"},
-		{"enable_indexscan", "on"},
-		{"enable_indexonlyscan", "on"},
-		{"enable_nestloop", "on"},
-	};
-	Oid			memberships;
-	HeapTuple	class_row;
-	Oid			owner;
-	Oid			save_userid;
-	int			save_sec_context;
-	Datum		args[1];
-	int			guc_level;
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "orgusers reading",
+												  ALLOCSET_SMALL_SIZES);
+	OrgusersReading *reading = MemoryContextAllocZero(context,
+													  sizeof(OrgusersReading));
 
-	memberships = get_relname_relid("memberships",
-									get_namespace_oid(ORGUSERS_SCHEMA, false));
-	class_row = SearchSysCache1(RELOID, ObjectIdGetDatum(memberships));
-	if (!HeapTupleIsValid(class_row))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("table %s.memberships of extension orgusers is missing",
-						ORGUSERS_SCHEMA)));
-	owner = ((Form_pg_class) GETSTRUCT(class_row))->relowner;
-	ReleaseSysCache(class_row);
-
-	GetUserIdAndSecContext(&save_userid, &save_sec_context);
-	SetUserIdAndSecContext(owner,
-						   save_sec_context | SECURITY_LOCAL_USERID_CHANGE |
-						   SECURITY_NOFORCE_RLS);
-	guc_level = NewGUCNestLevel();
-	for (int i = 0; i < (int) lengthof(settings); i++)
-		(void) set_config_option(settings[i][0], settings[i][1], PGC_USERSET,
-								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	if (*plan == NULL)
-	{
-		Oid			argtypes[] = {UUIDOID};
-
-		*plan = SPI_prepare_cursor(query, user_id ? 1 : 0, argtypes,
-								   CURSOR_OPT_GENERIC_PLAN);
-		if (*plan == NULL || SPI_keepplan(*plan) != 0)
-			elog(ERROR, "could not prepare the look-up of rights");
-	}
-	PushActiveSnapshot(GetCatalogSnapshot(memberships));
-	args[0] = UUIDPGetDatum(user_id);
-	if (SPI_execute_plan(*plan, args, NULL, true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not look up rights");
-	PopActiveSnapshot();
-	AtEOXact_GUC(true, guc_level);
-	SetUserIdAndSecContext(save_userid, save_sec_context);
+	reading->context = context;
+	reading->caller = MemoryContextSwitchTo(context);
+	reading->schema = get_namespace_oid(ORGUSERS_SCHEMA, false);
+	return reading;
 }
 
-/* A text column of a row of SPI's result, or NULL; in SPI's memory. */
-char *
-orgusers_column_text(uint64 row, int column)
+/*
+ * orgusers_reading_end
+ *		Ends a reading: its locks, its snapshot and its memory.
+ */
+void
+orgusers_reading_end(OrgusersReading *reading)
 {
-	return SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column);
+	for (int path = 0; path < ORGUSERS_PATHS; path++)
+	{
+		Scan	   *scan = &reading->scans[path];
+
+		if (scan->table == NULL)
+			continue;
+		ExecDropSingleTupleTableSlot(scan->slot);
+		if (scan->by_index != NULL)
+		{
+			index_endscan(scan->by_index);
+			index_close(scan->index, AccessShareLock);
+		}
+		else
+			table_endscan(scan->of_all);
+		table_close(scan->table, AccessShareLock);
+	}
+	if (reading->snapshot != NULL)
+		UnregisterSnapshot(reading->snapshot);
+	MemoryContextSwitchTo(reading->caller);
+	MemoryContextDelete(reading->context);
+}
+
+/* Finds a table or an index of the extension; errors when it is not there. */
+static Oid
+find_relation(OrgusersReading *reading, const char *name)
+{
+	Oid			relid = get_relname_relid(name, reading->schema);
+
+	if (!OidIsValid(relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation %s.%s of extension orgusers is missing",
+						ORGUSERS_SCHEMA, name)));
+	return relid;
+}
+
+/* Opens the way into a table, and at the first one takes the snapshot. */
+static void
+open_scan(OrgusersReading *reading, OrgusersPath path, int keys)
+{
+	Scan	   *scan = &reading->scans[path];
+	Relation	table;
+	TupleDesc	desc;
+
+	table = table_open(find_relation(reading, paths[path].table),
+					   AccessShareLock);
+
+	/*
+	 * A catalog snapshot of a table without a system cache is always new, and
+	 * can be had in a parallel worker too.
+	 */
+	if (reading->snapshot == NULL)
+		reading->snapshot =
+			RegisterSnapshot(GetCatalogSnapshot(RelationGetRelid(table)));
+
+	desc = RelationGetDescr(table);
+	for (int column = 0; column < MAX_COLUMNS; column++)
+	{
+		const char *name = paths[path].columns[column];
+		AttrNumber	number;
+
+		if (name == NULL)
+			break;
+		for (number = 1; number <= desc->natts; number++)
+		{
+			Form_pg_attribute attribute = TupleDescAttr(desc, number - 1);
+
+			if (!attribute->attisdropped &&
+				strcmp(NameStr(attribute->attname), name) == 0)
+				break;
+		}
+		if (number > desc->natts)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_COLUMN),
+					 errmsg("column %s of table %s.%s of extension orgusers is missing",
+							name, ORGUSERS_SCHEMA, paths[path].table)));
+		scan->columns[column] = number;
+	}
+
+	scan->slot = table_slot_create(table, NULL);
+	if (paths[path].index == NULL)
+		scan->of_all = table_beginscan(table, reading->snapshot, 0, NULL);
+	else
+	{
+		scan->index = index_open(find_relation(reading, paths[path].index),
+								 AccessShareLock);
+		if (!scan->index->rd_index->indisvalid)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("index %s.%s of extension orgusers is not valid",
+							ORGUSERS_SCHEMA, paths[path].index),
+					 errhint("REINDEX it.")));
+		scan->by_index = ORGUSERS_INDEX_BEGINSCAN(table, scan->index,
+												  reading->snapshot, keys);
+	}
+	scan->table = table;
+}
+
+/*
+ * orgusers_read
+ *		Starts the scan of a path, anew if it was used before, for rows with
+ *		these keys; NULL for keys that the path has not.
+ */
+void
+orgusers_read(OrgusersReading *reading, OrgusersPath path,
+			  const pg_uuid_t *key, const pg_uuid_t *second_key)
+{
+	Scan	   *scan = &reading->scans[path];
+	ScanKeyData keys[2];
+	int			count = (key != NULL) + (second_key != NULL);
+
+	if (scan->table == NULL)
+		open_scan(reading, path, count);
+	if (scan->by_index == NULL)
+		return;
+	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_UUID_EQ,
+				UUIDPGetDatum(key));
+	ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_UUID_EQ,
+				UUIDPGetDatum(second_key));
+	index_rescan(scan->by_index, keys, count, NULL, 0);
+}
+
+/* Goes to the next row; false behind the last. */
+bool
+orgusers_read_next(OrgusersReading *reading, OrgusersPath path)
+{
+	Scan	   *scan = &reading->scans[path];
+
+	CHECK_FOR_INTERRUPTS();
+	if (scan->by_index != NULL)
+		return index_getnext_slot(scan->by_index, ForwardScanDirection,
+								  scan->slot);
+	return table_scan_getnextslot(scan->of_all, ForwardScanDirection,
+								  scan->slot);
+}
+
+/* A column of the row: the nth that the path gives, from 0.  None is NULL. */
+static Datum
+read_column(OrgusersReading *reading, OrgusersPath path, int column)
+{
+	Scan	   *scan = &reading->scans[path];
+	bool		isnull;
+	Datum		value = slot_getattr(scan->slot, scan->columns[column],
+									 &isnull);
+
+	if (isnull)
+		elog(ERROR, "unexpected NULL in table %s", paths[path].table);
+	return value;
+}
+
+pg_uuid_t
+orgusers_read_uuid(OrgusersReading *reading, OrgusersPath path, int column)
+{
+	return *DatumGetUUIDP(read_column(reading, path, column));
+}
+
+bool
+orgusers_read_bool(OrgusersReading *reading, OrgusersPath path, int column)
+{
+	return DatumGetBool(read_column(reading, path, column));
+}
+
+/* The text is the reading's memory. */
+char *
+orgusers_read_text(OrgusersReading *reading, OrgusersPath path, int column)
+{
+	return TextDatumGetCString(read_column(reading, path, column));
 }

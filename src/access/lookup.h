@@ -1,16 +1,50 @@
 /*
  * lookup.h
- *		Look-ups of rights: as of now, whoever asks.
+ *		Reading the tables that rights are made of: as of now, whoever asks.
+ *
+ * A reading is a number of scans of such tables, all of one moment.  Each way
+ * into a table has one scan, which can be started again with other keys.
  */
 #ifndef ORGUSERS_LOOKUP_H
 #define ORGUSERS_LOOKUP_H
 
 #include "orgusers.h"
 
-#include "executor/spi.h"
+/* Ways into the tables; behind each its keys, and the columns it gives. */
+typedef enum OrgusersPath
+{
+	ORGUSERS_MEMBERSHIPS,		/* user [, organization]: org_id, status */
+	ORGUSERS_DIRECT_ROLES,		/* organization, user: role_id */
+	ORGUSERS_OWN_PERMISSIONS,	/* organization, user: permission */
+	ORGUSERS_GROUPS,			/* organization, user: group_id */
+	ORGUSERS_GROUP_ROLES,		/* organization, group: role_id */
+	ORGUSERS_ROLE,				/* organization, role: policy, template, edited,
+								 * name */
+	ORGUSERS_ROLE_PERMISSIONS,	/* organization, role: permission */
+	ORGUSERS_DIRECT_SPACES,		/* organization, user: space_id */
+	ORGUSERS_GROUP_SPACES,		/* organization, group: space_id */
+	ORGUSERS_ORGANIZATION,		/* organization: policy */
+	ORGUSERS_SUBACCOUNTS,		/* parent: id */
+	ORGUSERS_PERMISSIONS,		/* all: key, scope */
+	ORGUSERS_TEMPLATES,			/* all: policy, id, all_spaces, reaches_below */
+	ORGUSERS_TEMPLATE_PERMISSIONS,	/* all: policy, template, permission */
+	ORGUSERS_BASE_PERMISSIONS,	/* all: policy, permission */
+	ORGUSERS_PATHS				/* how many there are */
+} OrgusersPath;
 
-extern void orgusers_look_up(SPIPlanPtr *plan, const char *query,
-							 const pg_uuid_t *user_id);
-extern char *orgusers_column_text(uint64 row, int column);
+typedef struct OrgusersReading OrgusersReading;
+
+extern OrgusersReading *orgusers_reading_begin(void);
+extern void orgusers_reading_end(OrgusersReading *reading);
+
+extern void orgusers_read(OrgusersReading *reading, OrgusersPath path,
+						  const pg_uuid_t *key, const pg_uuid_t *second_key);
+extern bool orgusers_read_next(OrgusersReading *reading, OrgusersPath path);
+extern pg_uuid_t orgusers_read_uuid(OrgusersReading *reading,
+									OrgusersPath path, int column);
+extern bool orgusers_read_bool(OrgusersReading *reading, OrgusersPath path,
+							   int column);
+extern char *orgusers_read_text(OrgusersReading *reading, OrgusersPath path,
+								int column);
 
 #endif							/* ORGUSERS_LOOKUP_H */

@@ -1,7 +1,7 @@
 /*
  * numbering.c
  *		What all organizations share of rights: the permissions' numbers, what
- *		role templates permit, and every combination of sources that somebody
+ *		role templates permit, and every combination of parts that somebody
  *		has, each made once.
  *
  * A numbering never changes but for combinations that are added.  A change to
@@ -11,6 +11,7 @@
 
 #include "access/lookup.h"
 #include "common/hashfn.h"
+#include "nodes/pg_list.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 
@@ -19,11 +20,12 @@ struct OrgusersNumbering
 	MemoryContext context;		/* holds all of it */
 	int			permissions;
 	int			words;			/* of a set of permissions */
+	OrgusersRoleSet *of_spaces; /* permissions whose scope is space */
+	bool		any_base;		/* some policy has base permissions */
 	HTAB	   *by_key;			/* text key -> PermissionEntry */
 	HTAB	   *sources;		/* "policy/template" -> SourceEntry */
-	HTAB	   *role_sets;		/* combination of sources -> RoleSetEntry */
-	int			source_count;
-	OrgusersRoleSet **source_sets;	/* by number of the source */
+	HTAB	   *role_sets;		/* parts -> RoleSetEntry */
+	OrgusersSource **by_number; /* sources */
 };
 
 typedef struct PermissionEntry
@@ -35,26 +37,21 @@ typedef struct PermissionEntry
 /* policy and template have 63 bytes at most each */
 #define SOURCE_KEY_LEN (2 * NAMEDATALEN)
 
-/* A role template, or (with an empty template) a policy's base permissions. */
 typedef struct SourceEntry
 {
 	char		key[SOURCE_KEY_LEN];
-	int			number;
-	bool		in_spaces;		/* permits more in assigned spaces */
+	OrgusersSource source;
 } SourceEntry;
 
 #define ROLE_SET_SIZE(words) \
 	(offsetof(OrgusersRoleSet, bits) + 2 * sizeof(uint64) * (words))
 
-/*
- * The hash key is a digest of the combination, checked on a hit.  A source
- * stands there by its number, a single permission by -1 - its number.
- */
+/* The hash key is a digest of the parts, which are checked on a hit. */
 typedef struct RoleSetEntry
 {
 	uint64		key;
 	int			count;
-	int		   *combination;
+	OrgusersPart *parts;
 	OrgusersRoleSet *role_set;
 } RoleSetEntry;
 
@@ -84,6 +81,12 @@ set_bit(uint64 *bits, int number)
 	bits[number / 64] |= UINT64CONST(1) << (number % 64);
 }
 
+static inline bool
+has_bit(const uint64 *bits, int number)
+{
+	return (bits[number / 64] >> (number % 64) & 1) != 0;
+}
+
 /* Puts a permission into a set, for everywhere or for assigned spaces only. */
 static void
 permit(OrgusersRoleSet *role_set, int number, bool everywhere)
@@ -93,6 +96,127 @@ permit(OrgusersRoleSet *role_set, int number, bool everywhere)
 		set_bit(role_set->bits, number);
 }
 
+static OrgusersRoleSet *
+make_role_set(OrgusersNumbering *numbering)
+{
+	OrgusersRoleSet *role_set;
+
+	role_set = MemoryContextAllocZero(numbering->context,
+									  ROLE_SET_SIZE(numbering->words));
+	role_set->words = numbering->words;
+	return role_set;
+}
+
+/* The source of this name, made when there is none yet. */
+static OrgusersSource *
+enter_source(OrgusersNumbering *numbering, const char *policy,
+			 const char *template)
+{
+	char		key[SOURCE_KEY_LEN];
+	bool		found;
+	SourceEntry *entry;
+
+	source_key(policy, template, key);
+	entry = hash_search(numbering->sources, key, HASH_ENTER, &found);
+	if (!found)
+	{
+		entry->source.number = hash_get_num_entries(numbering->sources) - 1;
+		entry->source.all_spaces = true;
+		entry->source.reaches_below = false;
+		entry->source.permits = make_role_set(numbering);
+	}
+	return &entry->source;
+}
+
+/* Reads the permissions: gives them numbers, and the sets their size. */
+static void
+read_permissions(OrgusersNumbering *numbering, OrgusersReading *reading)
+{
+	List	   *of_spaces = NIL;
+	ListCell   *lc;
+
+	orgusers_read(reading, ORGUSERS_PERMISSIONS, NULL, NULL);
+	while (orgusers_read_next(reading, ORGUSERS_PERMISSIONS))
+	{
+		char	   *key = orgusers_read_text(reading, ORGUSERS_PERMISSIONS, 0);
+		char	   *scope = orgusers_read_text(reading, ORGUSERS_PERMISSIONS, 1);
+		PermissionEntry *entry = hash_search(numbering->by_key, key,
+											 HASH_ENTER, NULL);
+
+		entry->number = numbering->permissions++;
+		if (strcmp(scope, "space") == 0)
+			of_spaces = lappend_int(of_spaces, entry->number);
+	}
+	numbering->words = (numbering->permissions + 63) / 64;
+	numbering->of_spaces = make_role_set(numbering);
+	foreach(lc, of_spaces)
+		permit(numbering->of_spaces, lfirst_int(lc), true);
+}
+
+/* Reads the sources, and what they permit. */
+static void
+read_sources(OrgusersNumbering *numbering, OrgusersReading *reading)
+{
+	HASH_SEQ_STATUS entries;
+	SourceEntry *entry;
+
+	orgusers_read(reading, ORGUSERS_TEMPLATES, NULL, NULL);
+	while (orgusers_read_next(reading, ORGUSERS_TEMPLATES))
+	{
+		OrgusersSource *source;
+
+		source = enter_source(numbering,
+							  orgusers_read_text(reading, ORGUSERS_TEMPLATES, 0),
+							  orgusers_read_text(reading, ORGUSERS_TEMPLATES, 1));
+		source->all_spaces = orgusers_read_bool(reading, ORGUSERS_TEMPLATES, 2);
+		source->reaches_below = orgusers_read_bool(reading, ORGUSERS_TEMPLATES, 3);
+	}
+
+	orgusers_read(reading, ORGUSERS_TEMPLATE_PERMISSIONS, NULL, NULL);
+	while (orgusers_read_next(reading, ORGUSERS_TEMPLATE_PERMISSIONS))
+	{
+		char	   *policy = orgusers_read_text(reading,
+											   ORGUSERS_TEMPLATE_PERMISSIONS, 0);
+		char	   *template = orgusers_read_text(reading,
+												 ORGUSERS_TEMPLATE_PERMISSIONS, 1);
+		char	   *key = orgusers_read_text(reading,
+											ORGUSERS_TEMPLATE_PERMISSIONS, 2);
+		OrgusersPermission permission = orgusers_numbering_permission(numbering,
+																	  key);
+		OrgusersSource *source = enter_source(numbering, policy, template);
+
+		/* Without foreign keys (session_replication_role) it may be missing. */
+		if (permission >= 0)
+			permit(source->permits, permission,
+				   source->all_spaces ||
+				   !orgusers_numbering_of_spaces(numbering, permission));
+	}
+
+	orgusers_read(reading, ORGUSERS_BASE_PERMISSIONS, NULL, NULL);
+	while (orgusers_read_next(reading, ORGUSERS_BASE_PERMISSIONS))
+	{
+		char	   *policy = orgusers_read_text(reading,
+											   ORGUSERS_BASE_PERMISSIONS, 0);
+		char	   *key = orgusers_read_text(reading,
+											ORGUSERS_BASE_PERMISSIONS, 1);
+		OrgusersPermission permission = orgusers_numbering_permission(numbering,
+																	  key);
+
+		if (permission >= 0)
+			permit(enter_source(numbering, policy, "")->permits, permission,
+				   true);
+		numbering->any_base = true;
+	}
+
+	numbering->by_number =
+		MemoryContextAlloc(numbering->context,
+						   sizeof(OrgusersSource *) *
+						   (hash_get_num_entries(numbering->sources) + 1));
+	hash_seq_init(&entries, numbering->sources);
+	while ((entry = hash_seq_search(&entries)) != NULL)
+		numbering->by_number[entry->source.number] = &entry->source;
+}
+
 /*
  * orgusers_numbering_load
  *		Makes a numbering of what is in the tables now, in its own context.
@@ -100,25 +224,14 @@ permit(OrgusersRoleSet *role_set, int number, bool everywhere)
 OrgusersNumbering *
 orgusers_numbering_load(void)
 {
-	static SPIPlanPtr plan = NULL;
 	OrgusersNumbering *result;
+	OrgusersReading *reading;
 	MemoryContext context;
-	MemoryContext caller = CurrentMemoryContext;
-	uint64		rows;
-
-	SPI_connect();
-	orgusers_look_up(&plan,
-		  "SELECT k.key, s.policy, s.template, s.everywhere"
-		  " FROM orgusers.permissions k LEFT JOIN orgusers.source_permissions s"
-		  "  ON s.permission OPERATOR(pg_catalog.=) k.key",
-		  NULL);
-	rows = SPI_processed;
 
 	/* Below the caller's context: an error frees it. */
-	context = AllocSetContextCreate(caller, "orgusers numbering",
+	context = AllocSetContextCreate(CurrentMemoryContext, "orgusers numbering",
 									ALLOCSET_SMALL_SIZES);
-	MemoryContextSwitchTo(context);
-	result = palloc0(sizeof(OrgusersNumbering));
+	result = MemoryContextAllocZero(context, sizeof(OrgusersNumbering));
 	result->context = context;
 	result->by_key = make_hash("orgusers permissions", NAMEDATALEN,
 							   sizeof(PermissionEntry), HASH_STRINGS, context);
@@ -127,51 +240,10 @@ orgusers_numbering_load(void)
 	result->role_sets = make_hash("orgusers role sets", sizeof(uint64),
 								  sizeof(RoleSetEntry), HASH_BLOBS, context);
 
-	for (uint64 i = 0; i < rows; i++)
-	{
-		bool		found;
-		PermissionEntry *permission = hash_search(result->by_key,
-												  orgusers_column_text(i, 1),
-												  HASH_ENTER, &found);
-
-		if (!found)
-			permission->number = result->permissions++;
-	}
-	result->words = (result->permissions + 63) / 64;
-
-	/* At most as many sources as rows. */
-	result->source_sets = palloc0(sizeof(OrgusersRoleSet *) * (rows + 1));
-	for (uint64 i = 0; i < rows; i++)
-	{
-		char	   *policy = orgusers_column_text(i, 2);
-		bool		everywhere;
-		char		key[SOURCE_KEY_LEN];
-		bool		found;
-		SourceEntry *source;
-		PermissionEntry *permission;
-
-		if (policy == NULL)
-			continue;			/* a permission that nothing gives */
-		everywhere = orgusers_column_text(i, 4)[0] == 't';
-		source_key(policy, orgusers_column_text(i, 3), key);
-		source = hash_search(result->sources, key, HASH_ENTER, &found);
-		if (!found)
-		{
-			source->number = result->source_count++;
-			source->in_spaces = false;
-			result->source_sets[source->number] =
-				palloc0(ROLE_SET_SIZE(result->words));
-			result->source_sets[source->number]->words = result->words;
-		}
-		if (!everywhere)
-			source->in_spaces = true;
-		permission = hash_search(result->by_key, orgusers_column_text(i, 1),
-								 HASH_FIND, NULL);
-		permit(result->source_sets[source->number], permission->number,
-			   everywhere);
-	}
-	MemoryContextSwitchTo(caller);
-	SPI_finish();
+	reading = orgusers_reading_begin();
+	read_permissions(result, reading);
+	read_sources(result, reading);
+	orgusers_reading_end(reading);
 	return result;
 }
 
@@ -181,13 +253,43 @@ compare_ints(const void *a, const void *b)
 	return *(const int *) a - *(const int *) b;
 }
 
+/* Adds one part to a set of permissions. */
+static void
+add_part(OrgusersNumbering *numbering, OrgusersRoleSet *role_set,
+		 OrgusersPart part)
+{
+	const OrgusersRoleSet *permits;
+
+	if (part < 0)
+		return;					/* permits nothing */
+	switch (part % 4)
+	{
+		case 0:					/* ORGUSERS_PART_SOURCE */
+			permits = numbering->by_number[part / 4]->permits;
+			for (int w = 0; w < 2 * numbering->words; w++)
+				role_set->bits[w] |= permits->bits[w];
+			break;
+		case 1:					/* ORGUSERS_PART_ABOVE */
+			permits = numbering->by_number[part / 4]->permits;
+			for (int w = 0; w < numbering->words; w++)
+			{
+				role_set->bits[w] |= permits->bits[w];
+				role_set->bits[numbering->words + w] |= permits->bits[w];
+			}
+			break;
+		default:
+			permit(role_set, part / 4, part % 4 == 2);
+			break;
+	}
+}
+
 /*
  * orgusers_numbering_role_set
- *		The permissions of a combination of sources and single permissions,
- *		made at its first use.  Sorts the combination in place.
+ *		The permissions that parts amount to, made at the first use of just
+ *		these parts.  Sorts the parts in place.
  */
 const OrgusersRoleSet *
-orgusers_numbering_role_set(OrgusersNumbering *numbering, int *combination,
+orgusers_numbering_role_set(OrgusersNumbering *numbering, OrgusersPart *parts,
 							int count)
 {
 	RoleSetEntry *entry;
@@ -195,51 +297,40 @@ orgusers_numbering_role_set(OrgusersNumbering *numbering, int *combination,
 	uint64		key;
 	int			distinct = 0;
 
-	qsort(combination, count, sizeof(int), compare_ints);
+	qsort(parts, count, sizeof(OrgusersPart), compare_ints);
 	for (int i = 0; i < count; i++)
 	{
-		if (i == 0 || combination[i] != combination[i - 1])
-			combination[distinct++] = combination[i];
+		if (i == 0 || parts[i] != parts[i - 1])
+			parts[distinct++] = parts[i];
 	}
-	key = hash_bytes_extended((unsigned char *) combination,
-							  distinct * sizeof(int), 0);
+	key = hash_bytes_extended((unsigned char *) parts,
+							  distinct * sizeof(OrgusersPart), 0);
 	entry = hash_search(numbering->role_sets, &key, HASH_FIND, NULL);
 	if (entry != NULL && entry->count == distinct &&
-		memcmp(entry->combination, combination, distinct * sizeof(int)) == 0)
+		memcmp(entry->parts, parts, distinct * sizeof(OrgusersPart)) == 0)
 		return entry->role_set;
 
-	role_set = MemoryContextAllocZero(numbering->context,
-									  ROLE_SET_SIZE(numbering->words));
-	role_set->words = numbering->words;
+	role_set = make_role_set(numbering);
 	for (int i = 0; i < distinct; i++)
-	{
-		OrgusersRoleSet *source;
+		add_part(numbering, role_set, parts[i]);
+	role_set->in_spaces = memcmp(role_set->bits,
+								 role_set->bits + role_set->words,
+								 sizeof(uint64) * role_set->words) != 0;
 
-		if (combination[i] < 0)
-		{
-			permit(role_set, -1 - combination[i], true);
-			continue;
-		}
-		source = numbering->source_sets[combination[i]];
-		for (int w = 0; w < 2 * numbering->words; w++)
-			role_set->bits[w] |= source->bits[w];
-	}
-
-	/* Another combination of the same digest keeps its place. */
+	/* Other parts of the same digest keep their place. */
 	if (entry == NULL)
 	{
-		int		   *copy = MemoryContextAlloc(numbering->context,
-											  sizeof(int) * (distinct + 1));
+		OrgusersPart *copy = MemoryContextAlloc(numbering->context,
+												sizeof(OrgusersPart) * (distinct + 1));
 
-		memcpy(copy, combination, sizeof(int) * distinct);
+		memcpy(copy, parts, sizeof(OrgusersPart) * distinct);
 		entry = hash_search(numbering->role_sets, &key, HASH_ENTER, NULL);
 		entry->count = distinct;
-		entry->combination = copy;
+		entry->parts = copy;
 		entry->role_set = role_set;
 	}
 	return role_set;
 }
-
 
 /* The context that a numbering lives in. */
 MemoryContext
@@ -259,22 +350,37 @@ orgusers_numbering_permission(const OrgusersNumbering *numbering,
 	return entry != NULL ? entry->number : -1;
 }
 
-/*
- * orgusers_numbering_source
- *		The number of a role template or (with an empty template) of a policy's
- *		base permissions, -1 for one that permits nothing; and whether it
- *		permits more in assigned spaces.
- */
-int
-orgusers_numbering_source(const OrgusersNumbering *numbering,
-						  const char *policy, const char *template,
-						  bool *in_spaces)
+/* Whether a permission is about what is in spaces. */
+bool
+orgusers_numbering_of_spaces(const OrgusersNumbering *numbering,
+							 OrgusersPermission permission)
+{
+	return has_bit(numbering->of_spaces->bits, permission);
+}
+
+/* A role template, NULL for one that is not there. */
+const OrgusersSource *
+orgusers_numbering_template(const OrgusersNumbering *numbering,
+							const char *policy, const char *template)
 {
 	char		key[SOURCE_KEY_LEN];
 	SourceEntry *entry;
 
 	source_key(policy, template, key);
 	entry = hash_search(numbering->sources, key, HASH_FIND, NULL);
-	*in_spaces = entry != NULL && entry->in_spaces;
-	return entry != NULL ? entry->number : -1;
+	return entry != NULL ? &entry->source : NULL;
+}
+
+/* Whether any policy has base permissions. */
+bool
+orgusers_numbering_any_base(const OrgusersNumbering *numbering)
+{
+	return numbering->any_base;
+}
+
+/* A policy's base permissions, NULL for none. */
+const OrgusersSource *
+orgusers_numbering_base(const OrgusersNumbering *numbering, const char *policy)
+{
+	return orgusers_numbering_template(numbering, policy, "");
 }

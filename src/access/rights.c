@@ -9,8 +9,8 @@
  * shared makes a new numbering and starts the users' layer anew; the old
  * numbering goes with the last rights that use it.
  *
- * Loading is one prepared look-up (two, where assigned spaces matter) of what
- * is so now, whatever the caller's role, row security and isolation level.
+ * Loading reads what is so now (lookup.h), whatever the caller's role, row
+ * security and isolation level, by the same decision as the view rights.
  * Rights that became outdated while they were loaded serve the statement that
  * asked, which began before, and are loaded again for the next.
  */
@@ -21,6 +21,7 @@
 #include "funcapi.h"
 #include "lib/ilist.h"
 #include "miscadmin.h"
+#include "nodes/pg_list.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/hsearch.h"
@@ -48,9 +49,22 @@ struct OrgusersRights
 	dlist_node	lru;
 	Size		bytes;
 	pg_uuid_t  *spaces;			/* behind the organizations, in their order */
+	uint32	   *places;			/* hash: 1 + index of an organization, 0 for none */
+	uint32		mask;			/* of its size, a power of two */
 	int			count;
 	OrgusersOrgRights orgs[FLEXIBLE_ARRAY_MEMBER];
 };
+
+/* Where an organization stands in the hash, or the first place behind. */
+static inline uint32
+hash_org(const pg_uuid_t *org_id)
+{
+	uint64		halves[2];
+
+	memcpy(halves, org_id, UUID_LEN);
+	return (uint32) (((halves[0] ^ (halves[1] * UINT64CONST(0x9E3779B97F4A7C15))) *
+					  UINT64CONST(0xBF58476D1CE4E5B9)) >> 32);
+}
 
 typedef struct RightsEntry
 {
@@ -113,29 +127,6 @@ forget(OrgusersRights *rights)
 }
 
 /*
- * remember
- *		Puts rights into the cache, and the least recently used out of it as
- *		long as it is larger than it may be.  Rights that are too large for it
- *		by themselves serve their statement and go.
- */
-static void
-remember(OrgusersRights *rights)
-{
-	RightsEntry *entry;
-	bool		found;
-
-	entry = hash_search(cache, &rights->user_id, HASH_ENTER, &found);
-	Assert(!found);
-	entry->rights = rights;
-	rights->cached = true;
-	dlist_push_head(&lru, &rights->lru);
-	cache_bytes += rights->bytes;
-
-	while (cache_bytes > (Size) cache_size * 1024)
-		forget(dlist_tail_element(OrgusersRights, lru, &lru));
-}
-
-/*
  * refresh_numbering
  *		Makes the numbering current, and forgets all rights that used another.
  */
@@ -165,162 +156,430 @@ refresh_numbering(void)
 	}
 }
 
-/*
- * load_orgs
- *		Looks up a user's organizations, in order of their ids, without
- *		spaces.  The result is in the caller's context of SPI; returns how
- *		many there are, and whether assigned spaces matter in any of them.
- */
 static int
-load_orgs(const pg_uuid_t *user_id, OrgusersOrgRights **orgs, bool *in_spaces)
+compare_uuids(const void *a, const void *b)
 {
-	static SPIPlanPtr plan = NULL;
-	uint64		rows;
-	int		   *combination;
-	int			held = 0;
-	int			count = 0;
+	return memcmp(a, b, UUID_LEN);
+}
 
-	orgusers_look_up(&plan,
-		  "SELECT org_id, policy, template, permission FROM orgusers.actor_roles"
-		  " WHERE user_id OPERATOR(pg_catalog.=) $1 ORDER BY org_id",
-		  user_id);
-	rows = SPI_processed;
-	*orgs = palloc0(sizeof(OrgusersOrgRights) * (rows + 1));
-	*in_spaces = false;
-	combination = palloc(sizeof(int) * (rows + 1));
-
-	for (uint64 i = 0; i < rows; i++)
+/* What is loaded of a user's rights, in the memory of a reading. */
+typedef struct Loading
+{
+	OrgusersReading *reading;
+	const pg_uuid_t *user_id;
+	struct Piece
 	{
-		HeapTuple	row = SPI_tuptable->vals[i];
-		TupleDesc	desc = SPI_tuptable->tupdesc;
-		bool		isnull;
-		pg_uuid_t  *org_id = DatumGetUUIDP(SPI_getbinval(row, desc, 1, &isnull));
-		char	   *policy = SPI_getvalue(row, desc, 2);
+		pg_uuid_t	org_id;
+		OrgusersPart part;
+	}		   *pieces;
+	int			piece_count;
+	int			room;			/* for pieces */
+	OrgusersOrgRights *orgs;
+	int			org_count;
+} Loading;
 
-		if (count == 0 ||
-			memcmp(&(*orgs)[count - 1].org_id, org_id, UUID_LEN) != 0)
+static void
+add_piece(Loading *loading, const pg_uuid_t *org_id, OrgusersPart part)
+{
+	if (loading->piece_count == loading->room)
+	{
+		loading->room *= 2;
+		loading->pieces = repalloc_huge(loading->pieces,
+										sizeof(struct Piece) * loading->room);
+	}
+	loading->pieces[loading->piece_count].org_id = *org_id;
+	loading->pieces[loading->piece_count++].part = part;
+}
+
+/* A list of ids that grows. */
+typedef struct Ids
+{
+	pg_uuid_t  *ids;
+	int			count;
+	int			room;
+} Ids;
+
+static void
+add_id(Ids *ids, pg_uuid_t id)
+{
+	if (ids->count == ids->room)
+	{
+		ids->room = Max(8, ids->room * 2);
+		ids->ids = ids->ids == NULL ? palloc(sizeof(pg_uuid_t) * ids->room) :
+			repalloc_huge(ids->ids, sizeof(pg_uuid_t) * ids->room);
+	}
+	ids->ids[ids->count++] = id;
+}
+
+/*
+ * held
+ *		What a user has in an organization directly and by groups: the rows
+ *		of two paths, one for the user and one for each of the user's groups.
+ */
+static Ids
+held(OrgusersReading *reading, const pg_uuid_t *org_id,
+	 const pg_uuid_t *user_id, OrgusersPath direct, OrgusersPath by_group)
+{
+	Ids			ids = {0};
+
+	orgusers_read(reading, direct, org_id, user_id);
+	while (orgusers_read_next(reading, direct))
+		add_id(&ids, orgusers_read_uuid(reading, direct, 0));
+	orgusers_read(reading, ORGUSERS_GROUPS, org_id, user_id);
+	while (orgusers_read_next(reading, ORGUSERS_GROUPS))
+	{
+		pg_uuid_t	group_id = orgusers_read_uuid(reading, ORGUSERS_GROUPS, 0);
+
+		orgusers_read(reading, by_group, org_id, &group_id);
+		while (orgusers_read_next(reading, by_group))
+			add_id(&ids, orgusers_read_uuid(reading, by_group, 0));
+	}
+	return ids;
+}
+
+/*
+ * load_role
+ *		Adds what a role permits, by its template or (edited) by itself; and
+ *		to below what of it holds in sub-accounts: there, nobody is assigned to
+ *		a space by it.
+ */
+static void
+load_role(Loading *loading, const pg_uuid_t *org_id, const pg_uuid_t *role_id,
+		  List **below)
+{
+	OrgusersReading *reading = loading->reading;
+	OrgusersNumbering *content = numbering->content;
+	const OrgusersSource *template;
+
+	orgusers_read(reading, ORGUSERS_ROLE, org_id, role_id);
+	if (!orgusers_read_next(reading, ORGUSERS_ROLE))
+		return;
+	template = orgusers_numbering_template(content,
+										   orgusers_read_text(reading, ORGUSERS_ROLE, 0),
+										   orgusers_read_text(reading, ORGUSERS_ROLE, 1));
+
+	/* What is newer than the numbering makes us load again. */
+	if (template == NULL)
+		return;
+	if (template->reaches_below)
+		*below = lappend_int(*below, ORGUSERS_PART_REACHED);
+	if (!orgusers_read_bool(reading, ORGUSERS_ROLE, 2))
+	{
+		add_piece(loading, org_id, ORGUSERS_PART_SOURCE(template));
+		if (template->reaches_below)
+			*below = lappend_int(*below, ORGUSERS_PART_ABOVE(template));
+		return;
+	}
+	orgusers_read(reading, ORGUSERS_ROLE_PERMISSIONS, org_id, role_id);
+	while (orgusers_read_next(reading, ORGUSERS_ROLE_PERMISSIONS))
+	{
+		OrgusersPermission permission =
+			orgusers_numbering_permission(content,
+										  orgusers_read_text(reading, ORGUSERS_ROLE_PERMISSIONS, 0));
+
+		if (permission < 0)
+			continue;
+		if (!template->all_spaces &&
+			orgusers_numbering_of_spaces(content, permission))
 		{
-			if (count > 0)
-				(*orgs)[count - 1].roles = orgusers_numbering_role_set(numbering->content,
-																 combination, held);
-			(*orgs)[count++].org_id = *org_id;
-			held = 0;
+			add_piece(loading, org_id, ORGUSERS_PART_IN_SPACES(permission));
+			continue;
 		}
-		if (policy != NULL)
-		{
-			bool		more;
-			int			source;
+		add_piece(loading, org_id, ORGUSERS_PART_PERMISSION(permission));
+		if (template->reaches_below)
+			*below = lappend_int(*below, ORGUSERS_PART_PERMISSION(permission));
+	}
+}
 
-			source = orgusers_numbering_source(numbering->content, policy,
-											   SPI_getvalue(row, desc, 3),
-											   &more);
-			if (source >= 0)
-				combination[held++] = source;
-			*in_spaces |= more;
-		}
-		else
-		{
-			OrgusersPermission permission =
-				orgusers_numbering_permission(numbering->content,
-											  SPI_getvalue(row, desc, 4));
+/*
+ * load_below
+ *		Adds parts to every sub-account of an organization, down to the last.
+ */
+static void
+load_below(Loading *loading, const pg_uuid_t *account_id, List *parts)
+{
+	HASHCTL		ctl = {0};
+	HTAB	   *seen;
+	Ids			accounts = {0};
+	ListCell   *lc;
 
-			/* One that is newer than the numbering makes us load again. */
-			if (permission >= 0)
-				combination[held++] = -1 - permission;
+	/* A tree has no circle, unless somebody made one without foreign keys. */
+	ctl.keysize = sizeof(pg_uuid_t);
+	ctl.entrysize = sizeof(pg_uuid_t);
+	ctl.hcxt = CurrentMemoryContext;
+	seen = hash_create("orgusers sub-accounts", 64, &ctl,
+					   HASH_ELEM | HASH_CONTEXT | HASH_BLOBS);
+	hash_search(seen, account_id, HASH_ENTER, NULL);
+	add_id(&accounts, *account_id);
+	for (int i = 0; i < accounts.count; i++)
+	{
+		pg_uuid_t	parent_id = accounts.ids[i];
+
+		orgusers_read(loading->reading, ORGUSERS_SUBACCOUNTS, &parent_id, NULL);
+		while (orgusers_read_next(loading->reading, ORGUSERS_SUBACCOUNTS))
+		{
+			pg_uuid_t	id = orgusers_read_uuid(loading->reading,
+												ORGUSERS_SUBACCOUNTS, 0);
+			bool		found;
+
+			hash_search(seen, &id, HASH_ENTER, &found);
+			if (found)
+				continue;
+			add_id(&accounts, id);
+			foreach(lc, parts)
+				add_piece(loading, &id, lfirst_int(lc));
 		}
 	}
-	if (count > 0)
-		(*orgs)[count - 1].roles = orgusers_numbering_role_set(numbering->content,
-																 combination, held);
-	return count;
+}
+
+/*
+ * load_membership
+ *		Adds what an active user may do in an organization, and below it.
+ */
+static void
+load_membership(Loading *loading, const pg_uuid_t *org_id)
+{
+	OrgusersReading *reading = loading->reading;
+	OrgusersNumbering *content = numbering->content;
+	List	   *below = NIL;
+	Ids			roles;
+
+	add_piece(loading, org_id, ORGUSERS_PART_MEMBER);
+	roles = held(reading, org_id, loading->user_id, ORGUSERS_DIRECT_ROLES,
+				 ORGUSERS_GROUP_ROLES);
+	for (int i = 0; i < roles.count; i++)
+		load_role(loading, org_id, &roles.ids[i], &below);
+
+	orgusers_read(reading, ORGUSERS_OWN_PERMISSIONS, org_id, loading->user_id);
+	while (orgusers_read_next(reading, ORGUSERS_OWN_PERMISSIONS))
+	{
+		OrgusersPermission permission =
+			orgusers_numbering_permission(content,
+										  orgusers_read_text(reading, ORGUSERS_OWN_PERMISSIONS, 0));
+
+		if (permission >= 0)
+			add_piece(loading, org_id, ORGUSERS_PART_PERMISSION(permission));
+	}
+
+	if (orgusers_numbering_any_base(content))
+	{
+		const OrgusersSource *base = NULL;
+
+		orgusers_read(reading, ORGUSERS_ORGANIZATION, org_id, NULL);
+		if (orgusers_read_next(reading, ORGUSERS_ORGANIZATION))
+			base = orgusers_numbering_base(content,
+										   orgusers_read_text(reading, ORGUSERS_ORGANIZATION, 0));
+		if (base != NULL)
+			add_piece(loading, org_id, ORGUSERS_PART_SOURCE(base));
+	}
+
+	if (below != NIL)
+		load_below(loading, org_id, below);
+}
+
+/* Puts the pieces together, organization by organization in order of ids. */
+static void
+put_together(Loading *loading)
+{
+	OrgusersPart *parts = MemoryContextAllocHuge(CurrentMemoryContext,
+												 sizeof(OrgusersPart) * (loading->piece_count + 1));
+	int			next;
+
+	qsort(loading->pieces, loading->piece_count, sizeof(struct Piece),
+		  compare_uuids);
+	loading->orgs = MemoryContextAllocHuge(CurrentMemoryContext,
+										   sizeof(OrgusersOrgRights) * (loading->piece_count + 1));
+	for (int i = 0; i < loading->piece_count; i = next)
+	{
+		OrgusersOrgRights *org = &loading->orgs[loading->org_count++];
+		int			count = 0;
+
+		org->org_id = loading->pieces[i].org_id;
+		org->member = false;
+		org->first_space = org->space_count = 0;
+		for (next = i; next < loading->piece_count &&
+			 compare_uuids(&loading->pieces[next], &org->org_id) == 0; next++)
+		{
+			parts[count] = loading->pieces[next].part;
+			if (parts[count] == ORGUSERS_PART_MEMBER)
+				org->member = true;
+			count++;
+		}
+		org->roles = orgusers_numbering_role_set(numbering->content, parts,
+												 count);
+	}
 }
 
 /*
  * load_spaces
- *		Looks up the spaces assigned to a user, and enters into the user's
- *		organizations which are theirs.  Returns how many there are.
+ *		Adds the spaces that are assigned to the user in an organization, in
+ *		order of their ids.
  */
-static int
-load_spaces(const pg_uuid_t *user_id, OrgusersOrgRights *orgs, int count,
-			pg_uuid_t **spaces)
+static void
+load_spaces(Loading *loading, OrgusersOrgRights *org, Ids *spaces)
 {
-	static SPIPlanPtr plan = NULL;
-	int			org = 0;
-	int			found = 0;
-	uint64		rows;
+	Ids			assigned = held(loading->reading, &org->org_id,
+								loading->user_id, ORGUSERS_DIRECT_SPACES,
+								ORGUSERS_GROUP_SPACES);
 
-	orgusers_look_up(&plan,
-		  "SELECT DISTINCT org_id, space_id FROM orgusers.assigned_spaces"
-		  " WHERE user_id OPERATOR(pg_catalog.=) $1 ORDER BY org_id, space_id",
-		  user_id);
-	rows = SPI_processed;
-	*spaces = palloc(sizeof(pg_uuid_t) * (rows + 1));
-
-	/* Both are in order of the organizations' ids. */
-	for (uint64 i = 0; i < rows; i++)
+	org->first_space = spaces->count;
+	if (assigned.count > 1)
+		qsort(assigned.ids, assigned.count, sizeof(pg_uuid_t), compare_uuids);
+	for (int i = 0; i < assigned.count; i++)
 	{
-		HeapTuple	row = SPI_tuptable->vals[i];
-		TupleDesc	desc = SPI_tuptable->tupdesc;
-		bool		isnull;
-		pg_uuid_t  *org_id = DatumGetUUIDP(SPI_getbinval(row, desc, 1, &isnull));
-		int			cmp = -1;
-
-		while (org < count &&
-			   (cmp = memcmp(&orgs[org].org_id, org_id, UUID_LEN)) < 0)
-			org++;
-		if (org == count || cmp != 0)
-			continue;			/* deactivated there */
-		if (orgs[org].space_count++ == 0)
-			orgs[org].first_space = found;
-		(*spaces)[found++] = *DatumGetUUIDP(SPI_getbinval(row, desc, 2, &isnull));
+		if (i == 0 || compare_uuids(&assigned.ids[i], &assigned.ids[i - 1]) != 0)
+			add_id(spaces, assigned.ids[i]);
 	}
-	return found;
+	org->space_count = spaces->count - org->first_space;
+}
+
+/*
+ * remember
+ *		Makes the object of what was loaded, with one pin, and puts it into the
+ *		cache; the least recently used go out of it as long as it is larger
+ *		than it may be.  Rights that are too large for it by themselves serve
+ *		their statement and go.
+ *
+ * An error on the way (out of memory) leaves nothing behind.
+ */
+static OrgusersRights *
+remember(const Loading *loading, const Ids *spaces, OrgusersStamp loaded_at)
+{
+	int			count = loading->org_count;
+	uint32		places = 4;
+	Size		size;
+	OrgusersRights *rights;
+	RightsEntry *entry;
+
+	while (places < 2 * (uint32) count)
+		places *= 2;
+	size = offsetof(OrgusersRights, orgs) +
+		sizeof(OrgusersOrgRights) * count +
+		sizeof(pg_uuid_t) * spaces->count +
+		sizeof(uint32) * places;
+
+	entry = hash_search(cache, loading->user_id, HASH_FIND, NULL);
+	if (entry != NULL)
+		forget(entry->rights);
+	entry = hash_search(cache, loading->user_id, HASH_ENTER, NULL);
+	rights = MemoryContextAllocExtended(cache_context, size,
+										MCXT_ALLOC_HUGE | MCXT_ALLOC_NO_OOM);
+	if (rights == NULL)
+	{
+		hash_search(cache, loading->user_id, HASH_REMOVE, NULL);
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("out of memory"),
+				 errdetail("Failed on %zu bytes for the rights of a user.",
+						   size)));
+	}
+	entry->rights = rights;
+
+	rights->user_id = *loading->user_id;
+	rights->numbering = numbering;
+	numbering->users++;
+	rights->loaded_at = rights->checked_at = loaded_at;
+	rights->user_slot = orgusers_slot(loading->user_id);
+	rights->org_slots = 0;
+	rights->count = count;
+	memcpy(rights->orgs, loading->orgs, sizeof(OrgusersOrgRights) * count);
+	rights->spaces = (pg_uuid_t *) &rights->orgs[count];
+	if (spaces->count > 0)
+		memcpy(rights->spaces, spaces->ids, sizeof(pg_uuid_t) * spaces->count);
+	rights->places = (uint32 *) &rights->spaces[spaces->count];
+	rights->mask = places - 1;
+	memset(rights->places, 0, sizeof(uint32) * places);
+	for (int i = 0; i < count; i++)
+	{
+		uint32		at = hash_org(&rights->orgs[i].org_id);
+
+		while (rights->places[at & rights->mask] != 0)
+			at++;
+		rights->places[at & rights->mask] = i + 1;
+		rights->org_slots |= 1U << orgusers_slot(&rights->orgs[i].org_id);
+	}
+
+	rights->pins = 1;
+	rights->cached = true;
+	rights->bytes = GetMemoryChunkSpace(rights) + sizeof(RightsEntry);
+	dlist_push_head(&lru, &rights->lru);
+	cache_bytes += rights->bytes;
+	while (cache_bytes > (Size) cache_size * 1024)
+		forget(dlist_tail_element(OrgusersRights, lru, &lru));
+	return rights;
 }
 
 /*
  * load_rights
- *		Loads a user's rights as they are now.  They are not in the cache yet.
+ *		Loads a user's rights as they are now, with a pin for the caller; NULL
+ *		when what is shared changed meanwhile, unless that is to be ignored.
  */
 static OrgusersRights *
-load_rights(const pg_uuid_t *user_id)
+load_rights(const pg_uuid_t *user_id, bool ignore_change)
 {
-	OrgusersRights *rights;
 	OrgusersStamp loaded_at = orgusers_now();
-	OrgusersOrgRights *orgs;
-	pg_uuid_t  *spaces = NULL;
-	bool		in_spaces;
-	int			count;
-	int			space_count = 0;
-	Size		size;
+	OrgusersRights *rights = NULL;
+	Loading		loading = {0};
+	Ids			spaces = {0};
 
-	SPI_connect();
-	count = load_orgs(user_id, &orgs, &in_spaces);
-	if (in_spaces)
-		space_count = load_spaces(user_id, orgs, count, &spaces);
+	loading.reading = orgusers_reading_begin();
+	loading.user_id = user_id;
+	loading.room = 32;
+	loading.pieces = palloc(sizeof(struct Piece) * loading.room);
+	orgusers_read(loading.reading, ORGUSERS_MEMBERSHIPS, user_id, NULL);
+	while (orgusers_read_next(loading.reading, ORGUSERS_MEMBERSHIPS))
+	{
+		pg_uuid_t	org_id = orgusers_read_uuid(loading.reading,
+												ORGUSERS_MEMBERSHIPS, 0);
 
-	/* What can fail comes before the object that nobody owns yet. */
+		if (strcmp(orgusers_read_text(loading.reading, ORGUSERS_MEMBERSHIPS, 1),
+				   "active") == 0)
+			load_membership(&loading, &org_id);
+	}
+	put_together(&loading);
+	for (int i = 0; i < loading.org_count; i++)
+	{
+		if (loading.orgs[i].member && loading.orgs[i].roles->in_spaces)
+			load_spaces(&loading, &loading.orgs[i], &spaces);
+	}
+
 	orgusers_invalidation_begin();
-	size = offsetof(OrgusersRights, orgs) + sizeof(OrgusersOrgRights) * count +
-		sizeof(pg_uuid_t) * space_count;
-	rights = MemoryContextAllocHuge(cache_context, size);
-	rights->user_id = *user_id;
-	rights->numbering = numbering;
-	numbering->users++;
-	rights->loaded_at = rights->checked_at = loaded_at;
-	rights->user_slot = orgusers_slot(user_id);
-	rights->org_slots = 0;
-	for (int i = 0; i < count; i++)
-		rights->org_slots |= 1U << orgusers_slot(&orgs[i].org_id);
-	rights->pins = 0;
-	rights->cached = false;
-	rights->bytes = GetMemoryChunkSpace(rights) + sizeof(RightsEntry);
-	rights->count = count;
-	memcpy(rights->orgs, orgs, sizeof(OrgusersOrgRights) * count);
-	rights->spaces = (pg_uuid_t *) &rights->orgs[count];
-	if (space_count > 0)
-		memcpy(rights->spaces, spaces, sizeof(pg_uuid_t) * space_count);
-	SPI_finish();
+	if (ignore_change || orgusers_shared_changed() <= numbering->loaded_at)
+		rights = remember(&loading, &spaces, loaded_at);
+	orgusers_reading_end(loading.reading);
 	return rights;
+}
+
+/*
+ * orgusers_holds_role
+ *		Whether an active user holds a role of that name in an organization,
+ *		directly or by a group, as of now.  Not cached.
+ */
+bool
+orgusers_holds_role(const pg_uuid_t *user_id, const pg_uuid_t *org_id,
+					const char *name)
+{
+	OrgusersReading *reading = orgusers_reading_begin();
+	bool		holds = false;
+
+	orgusers_read(reading, ORGUSERS_MEMBERSHIPS, user_id, org_id);
+	if (orgusers_read_next(reading, ORGUSERS_MEMBERSHIPS) &&
+		strcmp(orgusers_read_text(reading, ORGUSERS_MEMBERSHIPS, 1),
+			   "active") == 0)
+	{
+		Ids			roles = held(reading, org_id, user_id,
+								 ORGUSERS_DIRECT_ROLES, ORGUSERS_GROUP_ROLES);
+
+		for (int i = 0; i < roles.count && !holds; i++)
+		{
+			orgusers_read(reading, ORGUSERS_ROLE, org_id, &roles.ids[i]);
+			holds = orgusers_read_next(reading, ORGUSERS_ROLE) &&
+				strcmp(orgusers_read_text(reading, ORGUSERS_ROLE, 3),
+					   name) == 0;
+		}
+	}
+	orgusers_reading_end(reading);
+	return holds;
 }
 
 /*
@@ -399,21 +658,10 @@ orgusers_rights_pin(const pg_uuid_t *user_id)
 	for (int round = 1;; round++)
 	{
 		refresh_numbering();
-		rights = load_rights(user_id);
-		if (orgusers_shared_changed() <= rights->numbering->loaded_at ||
-			round == MAX_ROUNDS)
-			break;
-		free_rights(rights);
-		CHECK_FOR_INTERRUPTS();
+		rights = load_rights(user_id, round == MAX_ROUNDS);
+		if (rights != NULL)
+			return rights;
 	}
-
-	/* The look-up may have come in between, with its own loads. */
-	entry = hash_search(cache, user_id, HASH_FIND, NULL);
-	if (entry != NULL)
-		forget(entry->rights);
-	rights->pins++;
-	remember(rights);
-	return rights;
 }
 
 /* One more pin on rights that the caller has. */
@@ -492,12 +740,6 @@ orgusers_org_rights_spaces(const OrgusersRights *rights,
 	return rights->spaces + org->first_space;
 }
 
-static int
-compare_uuids(const void *a, const void *b)
-{
-	return memcmp(a, b, UUID_LEN);
-}
-
 /* Whether the rights have a permission in a space of an organization. */
 bool
 orgusers_rights_in_space(const OrgusersRights *rights,
@@ -525,20 +767,16 @@ orgusers_rights_orgs(const OrgusersRights *rights,
 const OrgusersOrgRights *
 orgusers_rights_in(const OrgusersRights *rights, const pg_uuid_t *org_id)
 {
-	int			low = 0;
-	int			high = rights->count;
+	uint32		place;
 
-	while (low < high)
+	for (uint32 at = hash_org(org_id);
+		 (place = rights->places[at & rights->mask]) != 0;
+		 at++)
 	{
-		int			middle = (low + high) / 2;
-		int			cmp = memcmp(org_id, &rights->orgs[middle].org_id, UUID_LEN);
+		const OrgusersOrgRights *org = &rights->orgs[place - 1];
 
-		if (cmp == 0)
-			return &rights->orgs[middle];
-		if (cmp < 0)
-			high = middle;
-		else
-			low = middle + 1;
+		if (memcmp(&org->org_id, org_id, UUID_LEN) == 0)
+			return org;
 	}
 	return NULL;
 }
@@ -587,7 +825,7 @@ orgusers_rights_cover(const OrgusersRights *now, const OrgusersRights *before,
 
 		if (permission == NULL)
 		{
-			if (new == NULL)
+			if (new == NULL || (old->member && !new->member))
 				return false;
 		}
 		else if (orgusers_org_rights_reach(old, old_number) &&

@@ -14,6 +14,7 @@ typedef struct OrgusersOrgRights
 {
 	pg_uuid_t	org_id;
 	const OrgusersRoleSet *roles;
+	bool		member;			/* an active user; else reaches it from above */
 	int			first_space;	/* of those assigned to the user */
 	int			space_count;
 } OrgusersOrgRights;
@@ -50,6 +51,9 @@ extern int	orgusers_rights_orgs(const OrgusersRights *rights,
 extern bool orgusers_rights_cover(const OrgusersRights *now,
 								  const OrgusersRights *before,
 								  const char *permission);
+
+extern bool orgusers_holds_role(const pg_uuid_t *user_id,
+								const pg_uuid_t *org_id, const char *name);
 
 extern void orgusers_rights_init(void);
 

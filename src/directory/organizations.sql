@@ -2,8 +2,10 @@
 
 -- PostgreSQL takes nearly any text with a digit in it for a zone by the POSIX rules.
 CREATE FUNCTION orgusers.is_zone_name(time_zone text) RETURNS boolean
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
     RETURN char_length(time_zone) <= 100 AND time_zone ~ '^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$';
+END $$;
 COMMENT ON FUNCTION orgusers.is_zone_name(text) IS 'Whether a text has the form of the name of a time zone such as Europe/Berlin or UTC; whether there is one is for AT TIME ZONE to say (22023). Internal';
 
 -- fillfactor: the epoch is updated in place (HOT) by every change that the invariants guard.

@@ -2,29 +2,21 @@
  * email.c
  *		The type email: an address that is compared without case.
  *
- * A value has text's representation and keeps the spelling it was given.
- * Valid is what the HTML standard calls a valid e-mail address, with SMTP's
- * limits of length.  Comparison folds A to Z only, so that neither the locale
- * nor an upgrade of its library can change what is equal or how an index is
- * ordered.  Output and send are text's own functions.
+ * A value has text's representation and keeps the spelling it was given; what
+ * is valid, email_syntax.c says.  Comparison folds A to Z only, so that
+ * neither the locale nor an upgrade of its library can change what is equal or
+ * how an index is ordered.  Output and send are text's own functions.
  */
 #include "orgusers.h"
 
 #include "common/hashfn.h"
+#include "invitations/email_syntax.h"
 #include "lib/stringinfo.h"
 #include "libpq/pqformat.h"
 #include "port.h"
 #include "utils/builtins.h"
 
-#define EMAIL_MAX_LEN	254		/* bytes */
-#define LOCAL_MAX_LEN	64
-#define LABEL_MAX_LEN	63
 #define ECHO_MAX_LEN	64		/* of a refused address, in a message */
-
-#define LETTERS_AND_DIGITS \
-	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-#define LOCAL_CHARS		LETTERS_AND_DIGITS ".!#$%&'*+/=?^_`{|}~-"
-#define LABEL_CHARS		LETTERS_AND_DIGITS "-"
 
 PG_FUNCTION_INFO_V1(orgusers_email_in);
 PG_FUNCTION_INFO_V1(orgusers_email_recv);
@@ -37,106 +29,6 @@ PG_FUNCTION_INFO_V1(orgusers_email_ge);
 PG_FUNCTION_INFO_V1(orgusers_email_cmp);
 PG_FUNCTION_INFO_V1(orgusers_email_hash);
 PG_FUNCTION_INFO_V1(orgusers_email_hash_extended);
-
-/*
- * only
- *		Returns whether each of the len bytes is one of the characters.
- */
-static bool
-only(const char *bytes, size_t len, const char *characters)
-{
-	for (size_t i = 0; i < len; i++)
-		if (bytes[i] == '\0' || strchr(characters, bytes[i]) == NULL)
-			return false;
-	return true;
-}
-
-/*
- * character_fault
- *		Returns a sentence on the first byte that no address contains, or NULL.
- */
-static const char *
-character_fault(const char *address, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-	{
-		unsigned char c = address[i];
-
-		if (c == ' ' || (c >= '\t' && c <= '\r'))
-			return "There is white space in it.";
-		if (c < ' ' || c == 0x7F)
-			return "There is a control character in it.";
-		if (c > 0x7F)
-			return "There is a character in it that is not ASCII; a domain is written in its ASCII form (xn--...).";
-	}
-	return NULL;
-}
-
-/*
- * domain_fault
- *		Returns a sentence on what is wrong with the part after the @, or NULL.
- */
-static const char *
-domain_fault(const char *domain, size_t len)
-{
-	const char *end = domain + len;
-
-	if (len == 0)
-		return "There is nothing after the @.";
-	if (memchr(domain, '@', len) != NULL)
-		return "There is more than one @ in it.";
-
-	for (;;)
-	{
-		const char *dot = memchr(domain, '.', end - domain);
-		size_t		label_len = (dot ? dot : end) - domain;
-
-		if (label_len == 0)
-			return "The domain begins or ends with a dot, or has two in a row.";
-		if (label_len > LABEL_MAX_LEN)
-			return "A part of the domain is longer than 63 bytes.";
-		if (!only(domain, label_len, LABEL_CHARS))
-			return "The domain contains something other than letters, digits, hyphens and dots.";
-		if (domain[0] == '-' || domain[label_len - 1] == '-')
-			return "A part of the domain begins or ends with a hyphen.";
-		if (dot == NULL)
-			return NULL;
-		domain = dot + 1;
-	}
-}
-
-/*
- * email_fault
- *		Returns a sentence on what is wrong with the address, or NULL if it is
- *		valid.  Looks at a few hundred bytes at most, however long it is.
- */
-static const char *
-email_fault(const char *address, size_t len)
-{
-	const char *at;
-	const char *fault;
-	size_t		local_len;
-
-	if (len == 0)
-		return "It is empty.";
-	if (len > EMAIL_MAX_LEN)
-		return "It is longer than 254 bytes.";
-	fault = character_fault(address, len);
-	if (fault != NULL)
-		return fault;
-
-	at = memchr(address, '@', len);
-	if (at == NULL)
-		return "There is no @ in it.";
-	local_len = at - address;
-	if (local_len == 0)
-		return "There is nothing before the @.";
-	if (local_len > LOCAL_MAX_LEN)
-		return "The part before the @ is longer than 64 bytes.";
-	if (!only(address, local_len, LOCAL_CHARS))
-		return "The part before the @ contains something other than letters, digits and .!#$%&'*+/=?^_`{|}~-.";
-	return domain_fault(at + 1, len - local_len - 1);
-}
 
 /*
  * clipped
@@ -178,7 +70,7 @@ orgusers_email_in(PG_FUNCTION_ARGS)
 {
 	char	   *address = PG_GETARG_CSTRING(0);
 	size_t		len = strlen(address);
-	const char *fault = email_fault(address, len);
+	const char *fault = orgusers_email_fault(address, len);
 
 	if (fault != NULL)
 		ereturn(ORGUSERS_ESCONTEXT(fcinfo), (Datum) 0,
@@ -201,7 +93,7 @@ orgusers_email_recv(PG_FUNCTION_ARGS)
 	int			len;
 	char	   *address = pq_getmsgtext(message, message->len - message->cursor,
 										&len);
-	const char *fault = email_fault(address, (size_t) len);
+	const char *fault = orgusers_email_fault(address, (size_t) len);
 
 	if (fault != NULL)
 		ereport(ERROR,

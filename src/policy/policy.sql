@@ -2,14 +2,20 @@
 -- come from its installer (presets/) or from the DBA, and from then on they are the DBA's to edit, to dump
 -- and to replicate whole.
 
+-- In PL/pgSQL: a function in SQL would be inlined into each CHECK that names it, and planned again by every statement
+-- that writes the table.
 CREATE FUNCTION orgusers.is_name(name text) RETURNS boolean
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
     RETURN char_length(name) BETWEEN 1 AND 200 AND name !~ '[[:cntrl:]]' AND btrim(name) = name;
+END $$;
 COMMENT ON FUNCTION orgusers.is_name(text) IS 'Whether a text can name something: 1 to 200 characters, none of them a control character, no blank at either end. Internal';
 
 CREATE FUNCTION orgusers.is_permission_key(key text) RETURNS boolean
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
     RETURN key ~ '^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$' AND octet_length(key) <= 63;
+END $$;
 COMMENT ON FUNCTION orgusers.is_permission_key(text) IS 'Whether a text can be the key of a permission: dotted lower case, at most 63 bytes. Internal';
 
 CREATE TABLE orgusers.permissions (
