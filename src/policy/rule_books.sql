@@ -179,7 +179,8 @@ BEGIN
     -- Mail
     UNION ALL
     SELECT 'error', 'no_mail_template', k.kind, 'there is no template for this kind of mail, so what would send it is refused', 'install_mail_templates() adds what is missing.'
-    FROM unnest(ARRAY['invitation', 'invitation_canceled', 'invitation_declined', 'user_removed', 'billing_admin_changed']) AS k (kind)
+    FROM unnest(ARRAY['invitation', 'invitation_canceled', 'invitation_declined', 'welcome', 'user_left', 'user_removed',
+                      'user_deactivated', 'user_reactivated', 'billing_admin_changed']) AS k (kind)
     WHERE NOT EXISTS (SELECT FROM orgusers.mail_templates m WHERE m.policy = rules.id AND m.kind = k.kind)
     ORDER BY 1, 2, 3, 4;
 END $$;

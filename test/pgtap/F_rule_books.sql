@@ -14,7 +14,7 @@ BEGIN
     RETURN QUERY SELECT 'policies', to_jsonb(p) - '{id,title}'::text[] FROM orgusers.policies p WHERE p.id = rule_book.id;
     FOR r IN SELECT DISTINCT c.conrelid FROM pg_constraint c JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attname = 'policy'
              WHERE c.contype = 'f' AND c.confrelid IN ('orgusers.policies'::regclass, 'orgusers.role_templates'::regclass)
-               AND c.conrelid NOT IN ('orgusers.organizations'::regclass, 'orgusers.roles'::regclass) ORDER BY 1 LOOP
+               AND NOT EXISTS (SELECT FROM pg_attribute o WHERE o.attrelid = c.conrelid AND o.attname IN ('org_id', 'user_id', 'parent_id')) ORDER BY 1 LOOP
         RETURN QUERY EXECUTE format('SELECT %L::text, to_jsonb(t) - ''policy'' FROM %s t WHERE policy = %L', r, r, id);
     END LOOP;
 END $$;
