@@ -167,8 +167,14 @@ BEGIN
     UNION ALL
     SELECT 'warning', 'no_sub_accounts', s.subject, s.problem, 'Give a role subaccounts.manage.'
     FROM (SELECT r.id, 'the role reaches into sub-accounts, which nobody may make' FROM role r WHERE r.reaches_below
+          UNION ALL SELECT r.id, 'the role is for who is put in charge of a sub-account, which nobody may make' FROM role r WHERE r.in_charge
           UNION ALL SELECT rules.id, 'addresses are used once in a tree of sub-accounts, which nobody may make' WHERE rules.unique_in_tree) AS s (subject, problem)
     WHERE NOT EXISTS (SELECT FROM somebody b WHERE b.may = 'subaccounts.manage')
+    UNION ALL
+    SELECT 'warning', 'person_in_charge_not_invited', r.id, format('the role permits to make sub-accounts, but not to put somebody in charge of one as %s', c.id),
+           'Add that role to role_template_grants, and set role_templates.reaches_below.'
+    FROM role r JOIN role c ON c.in_charge OR c.founder AND NOT EXISTS (SELECT FROM role i WHERE i.in_charge)
+    WHERE 'subaccounts.manage' = ANY (r.may) AND (c.id <> ALL (r.gives) OR NOT r.reaches_below OR 'users.invite' <> ALL (r.may))
     -- Paying
     UNION ALL
     SELECT 'error', 'founder_is_free', p.id, 'the default plan is a paid one, and the founder, its billing admin, takes no seat', 'Set role_templates.holds_seat for the founder''s role.'
@@ -181,7 +187,8 @@ BEGIN
     SELECT 'error', 'no_mail_template', k.kind, 'there is no template for this kind of mail, so what would send it is refused', 'install_mail_templates() adds what is missing.'
     FROM unnest(ARRAY['invitation', 'invitation_canceled', 'invitation_declined', 'welcome', 'user_left', 'user_removed',
                       'user_deactivated', 'user_reactivated', 'billing_admin_changed']) AS k (kind)
-    WHERE NOT EXISTS (SELECT FROM orgusers.mail_templates m WHERE m.policy = rules.id AND m.kind = k.kind)
+    WHERE orgusers.mail_placeholders(k.kind) IS NOT NULL
+      AND NOT EXISTS (SELECT FROM orgusers.mail_templates m WHERE m.policy = rules.id AND m.kind = k.kind)
     ORDER BY 1, 2, 3, 4;
 END $$;
 COMMENT ON FUNCTION orgusers.check_policy(text) IS 'Contradictions in a rule-book, a row each; none when all is well. severity is error (something cannot work) or warning (something is useless, or likely a mistake); finding is a word for programs; subject the role, plan, kind of mail or policy that it is about; hint says what to do. Changes nothing. For the database''s owner. OU105 no such policy';

@@ -10,7 +10,10 @@ INSERT INTO orgusers.role_template_permissions
 SELECT no_plan();
 
 SET LOCAL ROLE regress_ou_app;
-DO $$ BEGIN
+DO $$
+DECLARE
+    who text;
+BEGIN
     PERFORM act('ann');
     PERFORM orgusers.create_my_organization('Firm', 'cases');
     PERFORM orgusers.create_space(org('Firm'), 'Able v. Baker');
@@ -19,18 +22,22 @@ DO $$ BEGIN
     PERFORM orgusers.invite_user(org('Firm'), 'cyd@example.org', '{Standard}');
     PERFORM orgusers.invite_user(org('Firm'), 'dan@example.org', '{Limited}');
     PERFORM orgusers.invite_user(org('Firm'), 'eve@example.org', '{Guest}');
-    PERFORM act(who), orgusers.accept_my_invitation(org_id, id) FROM unnest(ARRAY['bob', 'cyd', 'dan', 'eve']) who, LATERAL (SELECT act(who)) a, LATERAL orgusers.my_invitations();
+    FOREACH who IN ARRAY ARRAY['bob', 'cyd', 'dan', 'eve'] LOOP
+        PERFORM act(who);
+        PERFORM orgusers.accept_my_invitation(org_id, id) FROM orgusers.my_invitations();
+    END LOOP;
 END $$;
 
+-- All cases, whoever asks.
+RESET ROLE;
+CREATE FUNCTION cases() RETURNS SETOF orgusers.spaces LANGUAGE sql SECURITY DEFINER AS $$ SELECT * FROM orgusers.spaces WHERE org_id = org('Firm') $$;
+SET LOCAL ROLE regress_ou_app;
 -- What somebody sees: cases / documents of these / documents of no case
 CREATE FUNCTION pg_temp.sees(who text) RETURNS text LANGUAGE sql AS $$
     SELECT act(who);
     SELECT format('%s / %s / %s', (SELECT string_agg(left(name, 1), '' ORDER BY name) FROM orgusers.spaces),
-        (SELECT string_agg(left(s.name, 1), '' ORDER BY s.name) FROM as_seen() s WHERE orgusers.can(org('Firm'), s.id, 'documents.read')),
+        (SELECT string_agg(left(s.name, 1), '' ORDER BY s.name) FROM cases() s WHERE orgusers.can(org('Firm'), s.id, 'documents.read')),
         orgusers.can(org('Firm'), NULL, 'documents.read')) $$;
-RESET ROLE;
-CREATE FUNCTION as_seen() RETURNS SETOF orgusers.spaces LANGUAGE sql SECURITY DEFINER AS $$ SELECT * FROM orgusers.spaces WHERE org_id = org('Firm') $$;
-SET LOCAL ROLE regress_ou_app;
 
 -- C1: levels
 SELECT set_eq($$SELECT name FROM orgusers.role_templates WHERE policy = 'cases'$$, ARRAY['Account Administrator', 'Standard', 'Limited', 'Guest'], 'C1: there are four levels');
@@ -170,10 +177,10 @@ SELECT act('dan');
 SELECT throws_ok($$SELECT orgusers.unassign_spaces(org('Firm'), person('dan'), '{Charlie v. Dog}')$$, 'OU101', NULL, 'C8: nor the deactivated one themselves');
 SELECT act('cyd');
 SELECT lives_ok($$SELECT orgusers.unassign_spaces(org('Firm'), person('dan'), '{Charlie v. Dog}')$$, 'C8: until an active member takes them off');
-SELECT results_eq($$SELECT spaces FROM (SELECT act('ann')) a, orgusers.list_users(org('Firm'), 'dan')$$, $$VALUES ('{Able v. Baker}'::text[])$$, 'C8: one by one');
+SELECT act('ann');
+SELECT is((SELECT spaces FROM orgusers.list_users(org('Firm'), 'dan')), '{Able v. Baker}', 'C8: one by one');
 
 -- C7: reactivation
-SELECT act('ann');
 SELECT lives_ok($$SELECT orgusers.invite_user(org('Firm'), 'kim@example.org', '{Standard}')$$, 'C7: the seat is given to another');
 SELECT act('kim');
 SELECT lives_ok($$SELECT orgusers.accept_my_invitation(org_id, id) FROM orgusers.my_invitations()$$, 'C7: who takes it');
@@ -192,7 +199,8 @@ SELECT act('ann');
 SELECT lives_ok($$SELECT orgusers.set_user_roles(org('Firm'), person('dan'), '{Limited}')$$, 'C9: and lowered');
 SELECT is(pg_temp.sees('dan'), 'A / A / f', 'C9: with the case that was assigned');
 SELECT act('ann');
-SELECT lives_ok($$SELECT orgusers.set_user_roles(org('Firm'), person('eve'), '{Account Administrator}')$$, 'C9: a Guest becomes an Account Administrator') FROM as_owner($$UPDATE orgusers.plans SET seats = 6 WHERE id = 'four'$$);
+SELECT as_owner($$UPDATE orgusers.plans SET seats = 6 WHERE id = 'four'$$);
+SELECT lives_ok($$SELECT orgusers.set_user_roles(org('Firm'), person('eve'), '{Account Administrator}')$$, 'C9: a Guest becomes an Account Administrator');
 SELECT act('eve');
 SELECT is(pg_temp.outcome('orgusers.require(o, ''templates.manage'')'), 'yes', 'C9: with templates and payment data');
 SELECT lives_ok($$SELECT orgusers.set_user_roles(org('Firm'), person('bob'), '{Standard}')$$, 'C9: and demotes another');

@@ -95,7 +95,6 @@ SELECT act('dan');
 SELECT lives_ok($$SELECT orgusers.accept_my_invitation(org_id, id) FROM orgusers.my_invitations()$$, 'D5: accepted');
 SELECT ok(orgusers.can(org('West'), 'users.invite'), 'D5: the Team Admin has access');
 SELECT is_empty($$SELECT FROM orgusers.organizations WHERE id <> org('West')$$, 'D1: to the own sub-account only');
-SELECT throws_ok($$SELECT * FROM orgusers.list_users(org(o))$$, 'OU101', NULL, 'D1: not to ' || o) FROM unnest(ARRAY['North']) o;
 SELECT throws_ok(format('SELECT * FROM orgusers.list_users(org(%L))', o), 'OU101', NULL, 'D1: the users of ' || o || ' are not shown to a Team Admin of another') FROM unnest(ARRAY['Holding', 'North', 'South']) o;
 SELECT throws_ok($$SELECT orgusers.create_sub_account(org('West'), 'Below')$$, 'OU002', NULL, 'D1: nor does a Team Admin make sub-accounts');
 SELECT throws_ok($$SELECT orgusers.delete_organization(org('West'))$$, 'OU002', NULL, 'D1: or delete one');
@@ -115,8 +114,10 @@ CREATE FUNCTION pg_temp.rights_of(who text, called text) RETURNS text LANGUAGE s
         || ' | ' || concat_ws(' ', CASE WHEN orgusers.can(org(called), 'users.view') THEN 'lists' END, CASE WHEN orgusers.can(org(called), 'users.invite') THEN 'invites' END,
                               CASE WHEN orgusers.can(org(called), 'billing.manage') THEN 'bills' END) $$;
 SELECT is(pg_temp.rights_of('eve', 'North'), 'Member |  | ', 'D6: a Member to begin with');
--- Each box on and off by itself, from every state.
-SELECT is(pg_temp.rights_of(who, 'North'), wanted, 'D6: ' || what) FROM (VALUES
+-- Each box on and off by itself, from every state: a statement for each step, and one that looks.
+SELECT unnest(ARRAY['SELECT act(''bob'')', format('SELECT orgusers.set_user_roles(org(''North''), person(''eve''), %L)', roles),
+                    format('SELECT orgusers.set_user_permissions(org(''North''), person(''eve''), %L)', permissions),
+                    format('SELECT is(pg_temp.rights_of(''eve'', ''North''), %L, %L)', wanted, 'D6: ' || what)]) FROM (VALUES
     (1, '{Member,Accountant}', '{}', 'Accountant Member |  | bills', 'a second role is switched on'),
     (2, '{Member,Accountant}', '{users.view}', 'Accountant Member | users.view | lists bills', 'a permission beside two roles'),
     (3, '{Member,Accountant,Team Admin}', '{users.view}', 'Accountant Member Team Admin | users.view | lists invites bills', 'a third role'),
@@ -125,10 +126,8 @@ SELECT is(pg_temp.rights_of(who, 'North'), wanted, 'D6: ' || what) FROM (VALUES
     (6, '{Accountant}', '{users.invite}', 'Accountant | users.invite | invites bills', 'the first is switched off'),
     (7, '{}', '{users.invite}', ' | users.invite | invites', 'no role is left'),
     (8, '{}', '{}', ' |  | ', 'and nothing at all'),
-    (9, '{Member}', '{}', 'Member |  | ', 'a role again')) AS v (step, roles, permissions, wanted, what),
-    LATERAL (SELECT act('bob') AS a) x, LATERAL (SELECT orgusers.set_user_roles(org('North'), person('eve'), roles::text[]) AS b WHERE a IS NOT NULL OR true) y,
-    LATERAL (SELECT orgusers.set_user_permissions(org('North'), person('eve'), permissions::text[]) AS c WHERE b IS NOT NULL OR true) z, LATERAL (SELECT 'eve' AS who WHERE c IS NOT NULL OR true) w
-    ORDER BY step;
+    (9, '{Member}', '{}', 'Member |  | ', 'a role again')) AS v (step, roles, permissions, wanted, what)
+    ORDER BY step \gexec
 SELECT act('bob');
 SELECT throws_ok($$SELECT orgusers.set_user_permissions(org('North'), person('eve'), '{organization.delete}')$$, 'OU108', NULL, 'D6: nobody gives a permission that they have not');
 SELECT throws_ok($$SELECT orgusers.set_user_roles(org('North'), person('eve'), '{Account Admin}')$$, 'OU108', NULL, 'D6: nor does a Team Admin make an Account Admin');
@@ -166,7 +165,7 @@ SELECT throws_ok($$SELECT orgusers.create_sub_account(org('Holding'), 'East', 'a
 SELECT lives_ok($$SELECT orgusers.invite_user(org('South'), 'fay@example.org')$$, 'D8: an address that is free');
 SELECT throws_ok($$SELECT orgusers.invite_user(org('North'), 'fay@example.org')$$, 'OU307', NULL, 'D8: is used by a pending invitation');
 RESET ROLE;
-SELECT throws_ok(format($$SELECT and_commit('INSERT INTO orgusers.memberships (org_id, user_id) VALUES (%L, %L)')$$, org(o), person(who)), 'OU307', NULL, format('D8: nor does the owner put %s in %s', who, o))
+SELECT throws_ok(format($$SELECT and_commit('INSERT INTO orgusers.memberships (org_id, user_id) VALUES (''%s'', ''%s'')')$$, org(o), person(who)), 'OU307', NULL, format('D8: nor does the owner put %s in %s', who, o))
     FROM (VALUES ('South', 'bob'), ('Holding', 'eve'), ('North', 'ann')) AS v (o, who);
 SET LOCAL ROLE regress_ou_app;
 SELECT act('gus');

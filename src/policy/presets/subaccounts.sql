@@ -11,11 +11,11 @@ BEGIN
                 install_subaccounts.mail_from, '30 days', true, false, false, false, true);
     -- No least_holders: a sub-account has no Account Admin of its own.  As nobody changes or removes themselves,
     -- an account keeps the last one all the same.
-    INSERT INTO orgusers.role_templates (policy, id, name, founder, by_default, reaches_below) VALUES
-        ('subaccounts', 'account_admin', 'Account Admin', true,  false, true),
-        ('subaccounts', 'team_admin',    'Team Admin',    false, false, false),
-        ('subaccounts', 'accountant',    'Accountant',    false, false, false),
-        ('subaccounts', 'member',        'Member',        false, true,  false);
+    INSERT INTO orgusers.role_templates (policy, id, name, founder, in_charge, by_default, reaches_below) VALUES
+        ('subaccounts', 'account_admin', 'Account Admin', true,  false, false, true),
+        ('subaccounts', 'team_admin',    'Team Admin',    false, true,  false, false),
+        ('subaccounts', 'accountant',    'Accountant',    false, false, false, false),
+        ('subaccounts', 'member',        'Member',        false, false, true,  false);
     INSERT INTO orgusers.role_template_permissions (policy, template, permission)
         SELECT 'subaccounts', r.template, unnest(r.permissions) FROM (VALUES
             ('account_admin', '{organization.view,organization.rename,organization.delete,subaccounts.manage,'
