@@ -145,16 +145,10 @@ BEGIN
     UNION ALL
     SELECT 'warning', 'nobody_manages_joining', r.id, 'the role can be joined, but nobody may make join links or claim join domains', 'Give a role joining.manage.'
     FROM role r WHERE r.joinable AND NOT EXISTS (SELECT FROM somebody s WHERE s.may = 'joining.manage')
-    UNION ALL
-    SELECT 'warning', 'nothing_to_join', r.id, 'the role permits to make join links, but no role can be joined', 'Set role_templates.joinable for one, or take joining.manage away.'
-    FROM role r WHERE 'joining.manage' = ANY (r.may) AND NOT EXISTS (SELECT FROM role j WHERE j.joinable)
     -- Roles of the organization's own
     UNION ALL
     SELECT 'warning', 'nobody_edits_roles', r.id, 'organizations may edit the role, but nobody in them has the permission to', 'Give a role roles.manage.'
     FROM role r WHERE r.editable AND NOT EXISTS (SELECT FROM somebody s WHERE s.may = 'roles.manage')
-    UNION ALL
-    SELECT 'warning', 'no_role_to_edit', r.id, 'the role permits to make and change roles, but none is editable', 'Set role_templates.editable for one, or take roles.manage away.'
-    FROM role r WHERE 'roles.manage' = ANY (r.may) AND NOT EXISTS (SELECT FROM role e WHERE e.editable)
     -- Spaces
     UNION ALL
     SELECT 'error', 'nobody_assigns_spaces', r.id, 'its holders reach assigned spaces only, and nobody may assign one', 'Give a role spaces.assign.'
