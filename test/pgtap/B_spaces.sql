@@ -66,6 +66,17 @@ INSERT INTO abilities VALUES
     ('spaces', 'assign spaces to a Member', 'orgusers.set_user_spaces(o, person(''fay''), ''{red,blue}'')', 'yes', 'OU002', 'yes', 'OU002'),
     ('spaces', 'assign spaces to an Organization Admin', 'orgusers.set_user_spaces(o, person(''eve''), ''{red}'')', 'yes', 'OU002', 'yes', 'OU002'),
     ('spaces', 'take a Member''s spaces', 'orgusers.set_user_spaces(o, person(''dan''), ''{}'')', 'yes', 'OU002', 'yes', 'OU002'),
+    ('general', 'see its roles', '(SELECT count(*) = 4 FROM orgusers.list_roles(o))', 'yes', 'yes', 'yes', 'OU002'),
+    ('general', 'read the audit trail', '(SELECT count(*) > 0 FROM orgusers.list_audit(o))', 'yes', 'OU002', 'OU002', 'OU002'),
+    ('users', 'list users with who is pending', '(SELECT count(*) = 1 FROM orgusers.list_users(o, statuses => ''{pending}''))', 'yes', 'yes', 'yes', 'OU002'),
+    ('users', 'invite in bulk', '(SELECT count(*) FROM orgusers.invite_users(o, ''[{"email": "x@example.org"}]''))', 'yes', 'OU002', 'yes', 'OU002'),
+    ('users', 'hand the organization over', 'orgusers.hand_over(o, person(''fay''))', 'yes', 'OU108', 'OU108', 'OU108'),
+    ('spaces', 'see who is in any space', '(SELECT count(*) = 0 FROM orgusers.list_space_users(o, ''blue''))', 'yes', 'yes', 'yes', 'OU111'),
+    ('spaces', 'assign a further space', 'orgusers.assign_spaces(o, person(''fay''), ''{red}'')', 'yes', 'OU002', 'yes', 'OU002'),
+    ('spaces', 'take a space', 'orgusers.unassign_spaces(o, person(''dan''), ''{red}'')', 'yes', 'OU002', 'yes', 'OU002'),
+    ('spaces', 'assign spaces to who is invited', 'orgusers.set_invitation_spaces(o, inv(''Acme'', ''pia''), ''{red}'')', 'yes', 'OU002', 'yes', 'OU002'),
+    ('billing', 'see statements', '(SELECT count(*) >= 0 FROM orgusers.billing_statement(o, current_date))', 'yes', 'yes', 'OU002', 'OU002'),
+    ('billing', 'see the use of seats', '(SELECT count(*) >= 0 FROM orgusers.seat_usage(o, now() - interval ''1 day'', now()))', 'yes', 'yes', 'OU002', 'OU002'),
     ('billing', 'change the billing admin', 'orgusers.set_billing_admin(o, person(''una''))', 'yes', 'yes', 'OU002', 'OU002'),
     ('billing', 'change the billing addresses', 'orgusers.set_billing_cc(o, ''{cc@example.org}'')', 'yes', 'yes', 'OU002', 'OU002'),
     ('billing', 'change the subscription', 'orgusers.require(o, ''subscription.manage'')', 'yes', 'yes', 'OU002', 'OU002'),
@@ -104,6 +115,29 @@ SELECT set_eq($$SELECT id, name FROM orgusers.role_templates WHERE policy = 'spa
     $$VALUES ('organization_admin', 'Organization Admin'), ('billing_admin', 'Billing Admin'), ('user_admin', 'User Admin'), ('member', 'Member')$$, 'B1: there are four roles');
 SELECT act('ann');
 SELECT throws_ok(format($$SELECT orgusers.set_user_roles(org('Acme'), person('fay'), '{%s}')$$, r), 'OU103', NULL, 'B1: and none called ' || r) FROM unnest(ARRAY['ADMIN', 'member', 'Owner']) r;
+-- The seats' time is statements' matter.
+RESET ROLE;
+INSERT INTO orgusers.seat_ledger VALUES (org('Acme'), person('dan'), now() - interval '2 days', now() - interval '1 day');
+SET LOCAL ROLE regress_ou_app;
+SELECT act('cyd');
+SELECT is_empty('SELECT FROM orgusers.seat_ledger', 'B1: a User Admin is shown no time of seats');
+SELECT act('bob');
+SELECT is((SELECT count(*)::int FROM orgusers.seat_ledger), 1, 'B1: a Billing Admin is');
+SELECT act('ann');
+
+-- B6: the list
+SELECT act('dan');
+SELECT lives_ok($$SELECT orgusers.update_profile('Dan', 'https://example.org/dan.png', 'en')$$, 'B6: a Member has a picture');
+SELECT lives_ok($$SELECT orgusers.record_activity(org('Acme'))$$, 'B6: and is active');
+SELECT act('cyd');
+SELECT results_eq($$SELECT avatar_url, display_name, roles, email::text, CASE status WHEN 'pending' THEN 'Pending' ELSE coalesce((last_active_at > now() - interval '1 minute')::text, 'never') END
+                    FROM orgusers.list_users(org('Acme'), statuses => '{active,pending}') WHERE email IN ('dan@example.org', 'fay@example.org', 'pia@example.org')$$,
+    $$VALUES ('https://example.org/dan.png', 'Dan', '{Member}'::text[], 'dan@example.org', 'true'), (NULL, 'Fay', '{Member}', 'fay@example.org', 'never'),
+             (NULL, NULL, '{Member}', 'pia@example.org', 'Pending')$$, 'B6: the list has avatar, name, role, address and last activity, or Pending');
+SELECT is((SELECT string_agg(split_part(email::text, '@', 1), ' ') FROM orgusers.list_users(org('Acme'), term, statuses => '{active,pending}')), found, 'B6: it is searched: ' || term)
+    FROM (VALUES ('dAN', 'dan'), ('pia@', 'pia'), ('a@example', 'pia una'), ('nobody', NULL), ('%', NULL), ('example.org', 'ann bob cyd dan eve fay gus pia una')) AS v (term, found);
+SELECT act('ann');
+
 -- An outsider gets nowhere, and learns nothing.
 SELECT lives_ok($$SELECT orgusers.remove_user(org('Acme'), person('gus'))$$, 'B1: an Organization Admin removes a User Admin');
 SELECT act('gus');
@@ -117,11 +151,13 @@ SELECT throws_ok($$SELECT orgusers.set_user_roles(org('Acme'), person('ann'), '{
 SELECT throws_ok($$SELECT orgusers.set_user_roles(org('Acme'), person('ann'), NULL)$$, 'OU303', NULL, 'B2: nor left without a role');
 SELECT throws_ok($$SELECT orgusers.remove_user(org('Acme'), person('ann'))$$, 'OU109', NULL, 'B8: nobody removes themselves');
 SELECT throws_ok($$SELECT orgusers.deactivate_user(org('Acme'), person('ann'))$$, 'OU109', NULL, 'B8: nor deactivates themselves');
+SELECT throws_ok($$SELECT * FROM orgusers.leave_organization(org('Acme'), (SELECT confirmation FROM orgusers.preview_leaving(org('Acme'))))$$, 'OU109', NULL, 'B8: nor leaves: it takes another user');
 -- With the switch on, the rule of the last one stands behind it.
 SELECT as_owner($$UPDATE orgusers.policies SET self_removal = true, leaving = true WHERE id = 'spaces'$$);
 SELECT lives_ok($$SELECT orgusers.set_billing_admin(org('Acme'), person('bob'))$$, 'B2: the billing admin of the subscription may be of any role');
 SELECT throws_ok($$SELECT orgusers.remove_user(org('Acme'), person('ann'))$$, 'OU303', NULL, 'B2: the last Organization Admin is not removed');
 SELECT throws_ok($$SELECT orgusers.deactivate_user(org('Acme'), person('ann'))$$, 'OU303', NULL, 'B2: nor deactivated');
+SELECT throws_ok($$SELECT * FROM orgusers.leave_organization(org('Acme'), (SELECT confirmation FROM orgusers.preview_leaving(org('Acme'))))$$, 'OU303', NULL, 'B2: nor leaves');
 SELECT as_owner($$UPDATE orgusers.policies SET self_removal = false, leaving = false WHERE id = 'spaces'$$);
 RESET ROLE;
 SELECT throws_ok(format($$SELECT and_commit(%L)$$, s), 'OU303', NULL, 'B2: nor taken away by the owner: ' || split_part(s, ' ', 1) || ' ' || split_part(s, ' ', 3))
@@ -184,6 +220,33 @@ SELECT orgusers.set_user_spaces(org('Acme'), person('dan'), '{}');
 SELECT is(pg_temp.sees('dan'), ' / ', 'B5: or none');
 SELECT is((SELECT count(*)::int FROM orgusers.my_organizations()), 1, 'B5: but knows the organization');
 SELECT is(orgusers.spaces_with('notes.read'), '{}', 'B5: and is in no space');
+
+-- B7: spaces after adding
+SELECT act('ann');
+SELECT orgusers.create_space(org('Acme'), format('room %s', n)) IS NOT NULL FROM generate_series(1, 12) n \g /dev/null
+SELECT act('cyd');
+SELECT as_owner($$SELECT orgusers.register_user('lea@example.org', 'Lea', email_verified => true)$$);
+SELECT lives_ok($$SELECT orgusers.invite_user(org('Acme'), 'lea@example.org')$$, 'B7: a user is added; spaces are skipped');
+CREATE FUNCTION pg_temp.rooms(first int, last int) RETURNS text[] LANGUAGE sql AS $$ SELECT array_agg(format('room %s', n)) FROM generate_series(first, last) n $$;
+SELECT throws_ok($$SELECT orgusers.set_invitation_spaces(org('Acme'), inv('Acme', 'lea'), pg_temp.rooms(1, 11))$$, 'OU118', NULL, 'B7: eleven spaces are too many for one call');
+SELECT throws_ok($$SELECT orgusers.invite_user(org('Acme'), 'x@example.org', spaces => pg_temp.rooms(1, 11))$$, 'OU118', NULL, 'B7: with the invitation, too');
+SELECT lives_ok($$SELECT orgusers.set_invitation_spaces(org('Acme'), inv('Acme', 'lea'), pg_temp.rooms(1, 10))$$, 'B7: ten are assigned before the invitation is accepted');
+SELECT throws_ok($$SELECT orgusers.set_invitation_spaces(org('Acme'), inv('Acme', 'lea'), '{nowhere}')$$, 'OU111', NULL, 'B7: of the organization''s');
+SELECT act('bob');
+SELECT throws_ok($$SELECT orgusers.set_invitation_spaces(org('Acme'), inv('Acme', 'lea'), '{red}')$$, 'OU002', NULL, 'B7: not by a Billing Admin');
+SELECT act('lea');
+SELECT is_empty('SELECT FROM orgusers.spaces', 'B7: who has not accepted sees none of them');
+SELECT lives_ok($$SELECT orgusers.accept_my_invitation(org_id, id) FROM orgusers.my_invitations()$$, 'B7: the invitation is accepted');
+SELECT is((SELECT count(*)::int FROM orgusers.spaces), 10, 'B7: and all ten are there');
+SELECT throws_ok($$SELECT orgusers.assign_spaces(org('Acme'), person('lea'), '{red}')$$, 'OU002', NULL, 'B7: a Member assigns none');
+SELECT act('cyd');
+SELECT lives_ok($$SELECT orgusers.assign_spaces(org('Acme'), person('lea'), pg_temp.rooms(11, 12))$$, 'B7: further ones follow by further calls');
+SELECT throws_ok($$SELECT orgusers.assign_spaces(org('Acme'), person('fay'), pg_temp.rooms(1, 11))$$, 'OU118', NULL, 'B7: each of ten at most');
+SELECT throws_ok($$SELECT orgusers.set_user_spaces(org('Acme'), person('fay'), pg_temp.rooms(1, 11))$$, 'OU118', NULL, 'B7: whichever it is');
+SELECT act('lea');
+SELECT is((SELECT count(*)::int FROM orgusers.spaces), 12, 'B7: twelve in all');
+SELECT act('cyd');
+SELECT lives_ok($$SELECT orgusers.remove_user(org('Acme'), person('lea'))$$, 'B7: added by mistake');
 
 -- B9: deleting a user
 RESET ROLE;
