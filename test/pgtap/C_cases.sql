@@ -207,5 +207,34 @@ SELECT lives_ok($$SELECT orgusers.set_user_roles(org('Firm'), person('bob'), '{S
 SELECT lives_ok($$SELECT orgusers.set_user_roles(org('Firm'), person('ann'), '{Standard}')$$, 'C9: and another');
 SELECT throws_ok($$SELECT orgusers.set_user_roles(org('Firm'), person('eve'), '{Standard}')$$, 'OU303', NULL, 'C9: but an account keeps an Account Administrator');
 
+-- C6, C7: billing, in an account that began a month ago.  Half of that month was cyd's last.
+SELECT act('gus');
+SELECT orgusers.create_my_organization('Partners', 'cases') AS partners \gset
+SELECT orgusers.invite_user(:'partners', (who || '@example.org')::orgusers.email, ARRAY[level]) IS NOT NULL AS invited
+    FROM (VALUES ('cyd', 'Standard'), ('dan', 'Limited'), ('eve', 'Guest')) AS v (who, level) \g /dev/null
+SELECT format('SELECT act(%L); SELECT orgusers.accept_my_invitation(org_id, id) IS NOT NULL AS accepted FROM orgusers.my_invitations() WHERE organization = ''Partners''', who) FROM unnest(ARRAY['cyd', 'dan', 'eve']) who \gexec
+RESET ROLE;
+SET LOCAL timezone = 'UTC';
+SELECT date_trunc('month', now(), 'UTC') AS this, date_trunc('month', now(), 'UTC') - interval '1 month' AS last \gset
+UPDATE orgusers.subscriptions SET since = :'last' WHERE org_id = :'partners';
+UPDATE orgusers.memberships SET seat_since = :'last' WHERE org_id = :'partners';
+UPDATE orgusers.memberships SET status = 'deactivated', deactivated_at = :'last'::timestamptz + (:'this'::timestamptz - :'last') / 2, seat_since = :'last'::timestamptz + (:'this'::timestamptz - :'last') / 2
+    WHERE org_id = :'partners' AND user_id = person('cyd');
+SET LOCAL ROLE regress_ou_app;
+SELECT act('gus');
+CREATE FUNCTION pg_temp.bill(day date) RETURNS text LANGUAGE sql AS $$
+    SELECT string_agg(concat_ws(' ', kind, split_part(email::text, '@', 1), amount), ', ') FROM orgusers.billing_statement(org('Partners'), day) $$;
+SELECT is(pg_temp.bill(:'last'::date), 'seat cyd 30.00, seat dan 30.00, seat gus 30.00, deactivation cyd 15.00, due 90.00, carry 15.00', 'C6: the unused half is a credit and no refund: the month is billed');
+SELECT is(pg_temp.bill(:'this'::date), 'carried 15.00, seat dan 30.00, seat gus 30.00, used -15.00, due 45.00', 'C6: the next one without the deactivated user, and less the credit; a Guest is on neither');
+SELECT lives_ok($$SELECT orgusers.deactivate_user(org('Partners'), person('dan'))$$, 'C6: another is deactivated in the running month');
+SELECT matches(pg_temp.bill(:'this'::date), '^carried 15.00, seat dan 30.00, seat gus 30.00, deactivation dan [0-9.]+, used -15.00, due 45.00, carry [0-9.]+$', 'C6: whose credit leaves what is due, and goes to the next one');
+SELECT is((SELECT amount FROM orgusers.billing_statement(org('Partners'), :'this'::date) WHERE kind = 'carry'), (SELECT amount FROM orgusers.billing_statement(org('Partners'), :'this'::date) WHERE kind = 'deactivation'), 'C6: whole');
+SELECT lives_ok($$SELECT orgusers.reactivate_user(org('Partners'), person('cyd'))$$, 'C7: who was deactivated comes back');
+SELECT results_eq(format($$SELECT starts_at, ends_at, price, amount = round(quantity * 30, 2) FROM orgusers.billing_statement(org('Partners'), %L) WHERE kind = 'activation' AND email = 'cyd@example.org'$$, :'this'::date),
+    format($$VALUES (now(), %L::timestamptz, 30.00::numeric, true)$$, :'this'::timestamptz + interval '1 month'), 'C7: and is billed for the rest of the period');
+SELECT is((SELECT sum(amount) FILTER (WHERE kind IN ('seat', 'activation')) - 15 - sum(amount) FILTER (WHERE kind = 'due') FROM orgusers.billing_statement(org('Partners'), :'this'::date)), 0.00, 'C7: which is due with the others');
+SELECT act('eve');
+SELECT throws_ok($$SELECT * FROM orgusers.billing_statement(org('Partners'), current_date)$$, 'OU002', NULL, 'C9: others are shown no statement');
+
 SELECT * FROM finish();
 ROLLBACK;
