@@ -49,8 +49,7 @@ CREATE FUNCTION orgusers.audience_functions(audience text) RETURNS text[]
             'my_invitations', 'accept_my_invitation', 'decline_my_invitation',
             -- joining
             'create_join_link', 'list_join_links', 'revoke_join_link', 'join_preview', 'join_organization',
-            'claim_join_domain', 'list_join_domains', 'drop_join_domain', 'my_join_offers', 'join_by_domain']
-            'my_invitations', 'accept_my_invitation', 'decline_my_invitation',
+            'claim_join_domain', 'list_join_domains', 'drop_join_domain', 'my_join_offers', 'join_by_domain',
             -- the audit trail
             'list_audit']
         WHEN 'server' THEN ARRAY[
