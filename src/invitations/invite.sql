@@ -55,17 +55,14 @@ COMMENT ON FUNCTION orgusers.send_invitation(orgusers.invitations) IS 'Mails an 
 CREATE FUNCTION orgusers.refuse_declined(org_id uuid, email orgusers.email) RETURNS void
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF EXISTS (SELECT FROM orgusers.organizations o
-               JOIN orgusers.policies p ON p.id = o.policy
-               JOIN orgusers.invitations i ON i.email = refuse_declined.email AND i.status = 'declined'
-               JOIN orgusers.organizations t ON t.id = i.org_id
-               WHERE o.id = refuse_declined.org_id AND p.declined_blocks
-                 AND (t.id = o.id OR p.unique_in_tree AND t.root_id = o.root_id)) THEN
+    IF (orgusers.policy_of(refuse_declined.org_id)).declined_blocks
+       AND EXISTS (SELECT FROM orgusers.invitations i
+                   WHERE i.org_id = refuse_declined.org_id AND i.email = refuse_declined.email AND i.status = 'declined') THEN
         RAISE EXCEPTION USING ERRCODE = 'OU208', MESSAGE = 'this address has declined an invitation',
             HINT = 'Remove that invitation first, with remove_invitation().';
     END IF;
 END $$;
-COMMENT ON FUNCTION orgusers.refuse_declined(uuid, orgusers.email) IS 'Raises OU208 when the policy lets a declined invitation block the address: one of the organization, or anywhere in the tree when an address is used once there. Internal';
+COMMENT ON FUNCTION orgusers.refuse_declined(uuid, orgusers.email) IS 'Raises OU208 when the policy lets a declined invitation block the address. Internal';
 
 CREATE FUNCTION orgusers.invite_user(org_id uuid, email orgusers.email, roles text[] DEFAULT NULL, groups text[] DEFAULT NULL,
                                      first_name text DEFAULT NULL, last_name text DEFAULT NULL, locale text DEFAULT 'en',
@@ -128,6 +125,7 @@ BEGIN
     END IF;
     -- By a new command: the address can have declined while the pending one was waited for.
     PERFORM orgusers.refuse_declined(invitation.org_id, invitation.email);
+    PERFORM orgusers.refuse_in_tree(invitation.org_id, invitation.email);
     INSERT INTO orgusers.invitation_roles (org_id, invitation_id, role_id)
         SELECT invitation.org_id, invitation.id, unnest(role_ids);
     INSERT INTO orgusers.invitation_groups (org_id, invitation_id, group_id)
@@ -216,7 +214,7 @@ BEGIN
             expires_at = clock_timestamp() + (orgusers.policy_of(i.org_id)).invitation_lifetime
         WHERE i.org_id = renewed.org_id AND i.id = renewed.id
         RETURNING * INTO renewed;
-    PERFORM orgusers.refuse_declined(renewed.org_id, renewed.email);
+    PERFORM orgusers.refuse_in_tree(renewed.org_id, renewed.email);
     PERFORM orgusers.send_invitation(renewed);
 END $$;
 COMMENT ON FUNCTION orgusers.resend_invitation(uuid, uuid) IS 'Mails a pending or expired invitation again with a new token and the whole lifetime; tokens mailed earlier end. The actor becomes its inviter. Needs users.invite and the right to give its roles. OU108 roles not the actor''s to give, OU205 answered or canceled, OU208 declined elsewhere in the tree, OU211 no such invitation, OU301 expired, and no seat left, OU307 used elsewhere in the tree, OU401 no mailer key, OU404 no mail template, and what require() raises';

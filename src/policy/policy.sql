@@ -90,6 +90,7 @@ CREATE TABLE orgusers.role_templates (
     reaches_below boolean NOT NULL DEFAULT false,
     editable      boolean NOT NULL DEFAULT false,
     joinable      boolean NOT NULL DEFAULT false,
+    in_charge     boolean NOT NULL DEFAULT false,
     PRIMARY KEY (policy, id),
     UNIQUE (policy, name),
     UNIQUE (policy, id, editable),
@@ -107,6 +108,7 @@ COMMENT ON COLUMN orgusers.role_templates.holds_seat IS 'Holders take a seat of 
 COMMENT ON COLUMN orgusers.role_templates.reaches_below IS 'What the role permits in an account it permits in all its sub-accounts, too';
 COMMENT ON COLUMN orgusers.role_templates.editable IS 'An organization may change what its role permits, delete the role, and make further roles like it. Never a founder''s role, one with a least or greatest number of holders, or one that reaches below';
 COMMENT ON COLUMN orgusers.role_templates.joinable IS 'The role can be given by join links and join domains, without an invitation';
+COMMENT ON COLUMN orgusers.role_templates.in_charge IS 'Given to the person who is put in charge of a new sub-account; where no role is marked, the founder''s roles are';
 COMMENT ON COLUMN orgusers.role_templates.all_spaces IS 'Holders reach every space of the organization; otherwise only the spaces assigned to them or to their groups';
 SELECT pg_extension_config_dump('orgusers.role_templates', '');
 
