@@ -16,8 +16,9 @@ BEGIN
                     JOIN orgusers.membership_roles mr ON mr.org_id = m.org_id AND mr.user_id = m.user_id
                     JOIN orgusers.roles r ON r.org_id = mr.org_id AND r.id = mr.role_id
                     JOIN orgusers.role_templates t ON t.policy = r.policy AND t.id = r.template
+                    JOIN orgusers.organizations o ON o.id = m.org_id
                     WHERE m.org_id = hand_over.org_id AND m.user_id = actor AND m.status = 'active'
-                      AND (t.founder OR t.least_holders > 0));
+                      AND (t.founder OR t.least_holders > 0 OR t.in_charge AND o.parent_id IS NOT NULL));
     IF handed = '{}' THEN
         IF orgusers.reaches(hand_over.org_id) IS NOT TRUE THEN
             PERFORM orgusers.refuse(hand_over.org_id, NULL);
@@ -48,4 +49,4 @@ BEGIN
         PERFORM orgusers.announce_billing_admin(hand_over.org_id, actor, hand_over.user_id);
     END IF;
 END $$;
-COMMENT ON FUNCTION orgusers.hand_over(uuid, uuid, boolean) IS 'Hands the organization over to another active user of it, in one step: the receiver gets the actor''s roles that are a founder''s or that the organization must keep (least holders), as far as held directly, and becomes the billing admin if the actor is; both get mail about that. The actor loses these roles, unless keep_roles is true, and stays a user. For whoever holds such a role: no permission is needed, and it is allowed where the policy forbids users to change their own roles. OU001 nobody is signed in, OU101 the actor is not an active user of it and does not reach it, OU102 no such user there, OU108 the actor holds no such role, OU109 to oneself, OU110 the receiver is deactivated, OU113 the receiver is a free user, OU303 and OU304 too few or too many holders, OU404 no mail template';
+COMMENT ON FUNCTION orgusers.hand_over(uuid, uuid, boolean) IS 'Hands the organization over to another active user of it, in one step: the receiver gets the actor''s roles that are a founder''s or that the organization must keep (least holders), and in a sub-account those for who is in charge, as far as held directly, and becomes the billing admin if the actor is; both get mail about that. The actor loses these roles, unless keep_roles is true, and stays a user. For whoever holds such a role: no permission is needed, and it is allowed where the policy forbids users to change their own roles. OU001 nobody is signed in, OU101 the actor is not an active user of it and does not reach it, OU102 no such user there, OU108 the actor holds no such role, OU109 to oneself, OU110 the receiver is deactivated, OU113 the receiver is a free user, OU303 and OU304 too few or too many holders, OU404 no mail template';

@@ -96,30 +96,6 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION orgusers.read_invitations(jsonb) IS 'Rows of an array of invitations as invite_users() takes it, with a refusal (SQLSTATE, message, hint) for what is none: OU009, OU201. Internal';
 
-CREATE FUNCTION orgusers.has_declined(org_id uuid, email orgusers.email) RETURNS boolean
-    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    RETURN EXISTS (SELECT FROM orgusers.invitations i
-                   JOIN orgusers.organizations t ON t.id = i.org_id
-                   JOIN orgusers.organizations o ON o.id = has_declined.org_id
-                   JOIN orgusers.policies p ON p.id = o.policy
-                   WHERE i.email = has_declined.email AND i.status = 'declined'
-                     AND (t.id = o.id OR p.unique_in_tree AND t.root_id = o.root_id));
-END $$;
-COMMENT ON FUNCTION orgusers.has_declined(uuid, orgusers.email) IS 'Whether the list has a declined invitation of the address: the organization''s, or anywhere in the tree when an address is used once there. Internal';
-
-CREATE FUNCTION orgusers.is_used_in_tree(org_id uuid, email orgusers.email) RETURNS boolean
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    RETURN EXISTS (SELECT FROM orgusers.organizations o JOIN orgusers.organizations t ON t.root_id = o.root_id AND t.id <> o.id
-                   JOIN orgusers.memberships m ON m.org_id = t.id JOIN orgusers.users u ON u.id = m.user_id
-                   WHERE o.id = is_used_in_tree.org_id AND u.email = is_used_in_tree.email)
-        OR EXISTS (SELECT FROM orgusers.organizations o JOIN orgusers.organizations t ON t.root_id = o.root_id AND t.id <> o.id
-                   JOIN orgusers.invitations i ON i.org_id = t.id
-                   WHERE o.id = is_used_in_tree.org_id AND i.email = is_used_in_tree.email AND i.status = 'pending' AND i.expires_at > clock_timestamp());
-END $$;
-COMMENT ON FUNCTION orgusers.is_used_in_tree(uuid, orgusers.email) IS 'Whether another organization of the tree has a user with the address, or a pending invitation for it. A row of a call is refused by this; what counts is the constraint trigger. Internal';
-
 CREATE FUNCTION orgusers.require_few_spaces(org_id uuid, role_ids uuid[], group_ids uuid[], space_ids uuid[]) RETURNS void
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -232,14 +208,14 @@ BEGIN
                     WHEN (SELECT true FROM orgusers.users u JOIN orgusers.memberships m ON m.user_id = u.id
                           WHERE u.email = a.email AND m.org_id = invite.org_id)
                     THEN ARRAY['OU209', 'this address is a user''s of the organization', 'A deactivated user comes back with reactivate_user().']
-                    WHEN rules.declined_blocks AND orgusers.has_declined(invite.org_id, a.email)
+                    WHEN rules.declined_blocks AND (SELECT true FROM orgusers.invitations i
+                                                    WHERE i.email = a.email AND i.status = 'declined' AND i.org_id = invite.org_id LIMIT 1)
                     THEN ARRAY['OU208', 'this address has declined an invitation', 'Remove that invitation first, with remove_invitation().']
                     WHEN NOT former.expired
                     THEN ARRAY['OU208', 'this address has a pending invitation to the organization',
                                'Send it again with resend_invitation(), or withdraw it with cancel_invitation().']
-                    WHEN rules.unique_in_tree AND orgusers.is_used_in_tree(invite.org_id, a.email)
-                    THEN ARRAY['OU307', 'the address is used elsewhere in the account and its sub-accounts',
-                               'It is a user''s or in a pending invitation there; remove the user or withdraw the invitation first.']
+                    WHEN rules.unique_in_tree AND orgusers.tree_refusal(invite.org_id, a.email) IS NOT NULL
+                    THEN orgusers.tree_refusal(invite.org_id, a.email)
                     WHEN NOT orgusers.is_locale(a.locale)
                     THEN ARRAY['OU106', 'this locale is not usable', 'A locale is a language tag such as en or pt-BR.']
                     WHEN NOT (orgusers.is_name(coalesce(a.first_name, 'none')) AND orgusers.is_name(coalesce(a.last_name, 'none')))
@@ -443,10 +419,7 @@ BEGIN
             expires_at = clock_timestamp() + (orgusers.policy_of(i.org_id)).invitation_lifetime
         WHERE i.org_id = renewed.org_id AND i.id = renewed.id
         RETURNING * INTO renewed;
-    IF (orgusers.policy_of(renewed.org_id)).declined_blocks AND orgusers.has_declined(renewed.org_id, renewed.email) THEN
-        RAISE EXCEPTION USING ERRCODE = 'OU208', MESSAGE = 'this address has declined an invitation',
-            HINT = 'Remove that invitation first, with remove_invitation().';
-    END IF;
+    PERFORM orgusers.refuse_in_tree(renewed.org_id, renewed.email);
     -- What was mailed before, or waits to be, opens nothing any more.
     PERFORM orgusers.withdraw_mail(renewed.org_id, renewed.id);
     DELETE FROM orgusers.invitation_tokens t WHERE t.org_id = renewed.org_id AND t.invitation_id = renewed.id AND t.kind = 'mail';

@@ -165,6 +165,23 @@ SELECT orgusers.create_organization('Loose', 'loose') AS loose \gset
 SELECT lives_ok($$SELECT orgusers.create_sub_account(org('Loose'), 'Loose end', mail('eve'))$$, 'D8: where the policy does not ask for it, an address is used twice');
 SELECT lives_ok($$SELECT orgusers.accept_my_invitation(org('Loose end'), inv('Loose end', 'eve'))$$, 'D8: and accepted twice');
 
+-- D3: another role than the founder's can be the one for who is in charge.
+UPDATE orgusers.role_templates SET in_charge = true WHERE policy = 'loose' AND id = 'manager';
+SELECT lives_ok($$SELECT orgusers.create_sub_account(org('Loose'), 'Loose leaf', mail('fay'))$$, 'D3: a policy names the role for who is in charge');
+SELECT is((SELECT roles FROM orgusers.list_invitations(org('Loose leaf'))), '{MANAGER}', 'D3: and the person is invited to it');
+SELECT act('fay');
+SELECT orgusers.accept_my_invitation(org('Loose leaf'), inv('Loose leaf', 'fay')) \g /dev/null
+SELECT enlist('Loose leaf', 'una');
+SELECT act('eve');
+SELECT results_eq($$SELECT name, person::text, status FROM orgusers.list_sub_accounts(org('Loose')) WHERE person IS NOT NULL$$, $$VALUES ('Loose leaf', 'fay@example.org', 'accepted')$$, 'D3: the list shows who is');
+SELECT act('fay');
+SELECT lives_ok($$SELECT orgusers.hand_over(org('Loose leaf'), person('una'))$$, 'F8: who is in charge of a sub-account hands it over');
+SELECT is(roles_of('Loose leaf', 'una'), 'MANAGER USER', 'F8: to another user of it');
+SELECT act('eve');
+SELECT enlist('Loose', 'fay', 'MANAGER'), enlist('Loose', 'una');
+SELECT act('fay');
+SELECT throws_ok($$SELECT orgusers.hand_over(org('Loose'), person('una'))$$, 'OU108', NULL, 'F8: in an account that role is one of many');
+
 -- A tree stays as it is.
 SELECT throws_ok(statement, 'OU115', NULL, 'D1: ' || statement) FROM unnest(ARRAY[
     $$UPDATE orgusers.organizations SET parent_id = org('East') WHERE name = 'Far West'$$,
