@@ -18,7 +18,7 @@ CREATE TABLE orgusers.invitations (
 );
 CREATE UNIQUE INDEX invitations_one_pending ON orgusers.invitations (org_id, email) WHERE status = 'pending';
 CREATE INDEX invitations_pending_email_idx ON orgusers.invitations (email) WHERE status = 'pending';
-CREATE INDEX invitations_declined_idx ON orgusers.invitations (org_id, email) WHERE status = 'declined';
+CREATE INDEX invitations_declined_email_idx ON orgusers.invitations (email) WHERE status = 'declined';
 COMMENT ON TABLE orgusers.invitations IS 'Invitations of an organization, one row for each, whatever became of it';
 COMMENT ON COLUMN orgusers.invitations.status IS 'pending, accepted, declined or canceled. A pending one past expires_at is expired: that is read from the clock, never stored';
 COMMENT ON COLUMN orgusers.invitations.invited_by IS 'User who sent it last, and whose authority it needs when it is accepted. No foreign key: the user may be gone';
