@@ -33,7 +33,7 @@ static const struct
 	const char *columns[MAX_COLUMNS];
 }			paths[ORGUSERS_PATHS] =
 {
-	[ORGUSERS_MEMBERSHIPS] = {"memberships", "memberships_user_id_org_id_holds_seat_key",
+	[ORGUSERS_MEMBERSHIPS] = {"memberships", "memberships_user_id_org_id_idx",
 	{"org_id", "status"}},
 	[ORGUSERS_DIRECT_ROLES] = {"membership_roles", "membership_roles_pkey",
 	{"role_id"}},

@@ -52,7 +52,7 @@ SELECT is_empty($$SELECT called FROM relations r WHERE relkind = 'r' AND NOT EXI
 SELECT is_empty($$SELECT i.indexrelid::regclass FROM pg_index i JOIN relations r ON r.oid = i.indrelid
     JOIN pg_attribute o ON o.attrelid = r.oid AND o.attname = 'org_id'
     WHERE i.indisunique AND i.indkey[0] <> o.attnum AND r.called <> 'orgusers.current_organizations'
-      AND i.indexrelid <> 'orgusers.memberships_user_id_org_id_holds_seat_key'::regclass  -- contains it; for looking up users' organizations
+      AND i.indexrelid <> 'orgusers.memberships_user_id_org_id_idx'::regclass  -- contains it; for looking up users' organizations
     $$, 'an organization''s keys begin with org_id');
 SELECT is_empty($$SELECT c.conrelid::regclass, c.conname FROM pg_constraint c JOIN pg_attribute o ON o.attrelid = c.conrelid AND o.attname = 'org_id'
     WHERE c.contype = 'f' AND c.confdeltype = 'c' AND c.connamespace = 'orgusers'::regnamespace

@@ -40,7 +40,9 @@ $node->safe_psql(
 	'postgres', qq{
 CREATE EXTENSION orgusers;
 SELECT orgusers.install_plans_and_groups();
-INSERT INTO orgusers.role_templates (policy, id, name, all_spaces, most_spaces) VALUES ('plans_and_groups', 'guest', 'GUEST', false, 1);
+INSERT INTO orgusers.role_templates (policy, id, name, all_spaces, most_spaces) VALUES ('plans_and_groups', 'visitor', 'VISITOR', false, 1);
+INSERT INTO orgusers.role_template_grants VALUES ('plans_and_groups', 'admin', 'visitor');
+INSERT INTO orgusers.role_templates (policy, id, name, holds_seat) VALUES ('plans_and_groups', 'guest', 'GUEST', false);
 INSERT INTO orgusers.role_template_grants VALUES ('plans_and_groups', 'admin', 'guest');
 SELECT orgusers.add_mailer_key('2Dl7oW4h0VTqD8VdH6GC0Xe0gS0K3mDOUQm8o5mS0Eg=');
 SELECT orgusers.register_user((id || '\@example.org')::orgusers.email, id => id::uuid, email_verified => true)
@@ -54,7 +56,7 @@ END
 -- What must hold in every snapshot of what is committed.
 CREATE VIEW broken AS
 	SELECT 'more active users than seats' AS rule, s.org_id FROM orgusers.subscriptions s JOIN orgusers.plans p ON p.id = s.plan
-		JOIN orgusers.memberships m ON m.org_id = s.org_id AND m.status = 'active' GROUP BY s.org_id, p.seats HAVING count(*) > p.seats
+		JOIN orgusers.memberships m ON m.org_id = s.org_id AND m.status = 'active' AND m.holds_seat GROUP BY s.org_id, p.seats HAVING count(*) > p.seats
 	UNION ALL
 	SELECT 'a billing admin, who is an active user, on paid plans and no other', s.org_id FROM orgusers.subscriptions s JOIN orgusers.plans p ON p.id = s.plan
 		WHERE p.paid <> EXISTS (SELECT FROM orgusers.memberships m WHERE m.org_id = s.org_id AND m.user_id = s.billing_admin_id AND m.status = 'active')
@@ -90,7 +92,7 @@ sub actor
 
 # Calls as an application makes them: name => [weight, statement of (organization, actor, other user)].
 my %flows = (
-	invite     => [ 4, sub { "SELECT orgusers.invite_user('$_[0]', '$_[2]\@example.org', @{[any(q{'{USER}'}, q{'{ADMIN}'}, q{NULL})]}, @{[any(q{'{ops}'}, q{NULL})]})" } ],
+	invite     => [ 4, sub { "SELECT orgusers.invite_user('$_[0]', '$_[2]\@example.org', @{[any(q{'{USER}'}, q{'{ADMIN}'}, q{'{GUEST}'}, q{NULL})]}, @{[any(q{'{ops}'}, q{NULL})]})" } ],
 	accept     => [ 8, sub { "SET LOCAL orgusers.user_id = '$_[2]'; SELECT orgusers.accept_my_invitation(i.org_id, i.id) FROM @{[invitation($_[0], $_[2], 'pending')]}" } ],
 	again      => [ 1, sub { "SET LOCAL orgusers.user_id = '$_[2]'; SELECT orgusers.accept_my_invitation(i.org_id, i.id) FROM @{[invitation($_[0], $_[2], 'accepted')]}" } ],
 	decline    => [ 1, sub { "SET LOCAL orgusers.user_id = '$_[2]'; SELECT orgusers.decline_my_invitation(i.org_id, i.id) FROM @{[invitation($_[0], $_[2], 'pending')]}" } ],
@@ -133,10 +135,11 @@ my %direct = (
 	d_wake   => [ 3, sub { "UPDATE orgusers.memberships SET status = 'active', deactivated_at = NULL WHERE org_id = '$_[0]'" } ],
 	d_roles  => [ 3, sub { "DELETE FROM orgusers.membership_roles WHERE org_id = '$_[0]' AND user_id = '$_[2]'" } ],
 	d_give   => [ 3, sub { "INSERT INTO orgusers.membership_roles SELECT m.org_id, m.user_id, r.id FROM orgusers.memberships m JOIN orgusers.roles r USING (org_id) WHERE m.org_id = '$_[0]' AND m.user_id = '$_[2]' AND r.template = 'admin' ON CONFLICT DO NOTHING" } ],
+	d_guest  => [ 2, sub { "DELETE FROM orgusers.membership_roles WHERE org_id = '$_[0]' AND user_id = '$_[2]'; UPDATE orgusers.memberships SET holds_seat = NOT holds_seat WHERE org_id = '$_[0]' AND user_id = '$_[2]'" } ],
 	d_delete => [ 2, sub { "DELETE FROM orgusers.memberships WHERE org_id = '$_[0]' AND user_id = '$_[2]'" } ],
 	d_move   => [ 2, sub { "DELETE FROM orgusers.membership_roles WHERE org_id = '$_[0]' AND user_id = '$_[2]'; DELETE FROM orgusers.group_members WHERE org_id = '$_[0]' AND user_id = '$_[2]'; DELETE FROM orgusers.space_members WHERE org_id = '$_[0]' AND user_id = '$_[2]'; UPDATE orgusers.memberships SET org_id = '@{[any(@orgs)]}' WHERE org_id = '$_[0]' AND user_id = '$_[2]'" } ],
 	d_space  => [ 3, sub { "INSERT INTO orgusers.space_members (org_id, space_id, user_id) SELECT s.org_id, s.id, m.user_id FROM orgusers.spaces s JOIN orgusers.memberships m USING (org_id) WHERE s.org_id = '$_[0]' AND m.user_id = '$_[2]' ON CONFLICT DO NOTHING" } ],
-	d_guest  => [ 2, sub { "INSERT INTO orgusers.membership_roles SELECT m.org_id, m.user_id, r.id FROM orgusers.memberships m JOIN orgusers.roles r USING (org_id) WHERE m.org_id = '$_[0]' AND m.user_id = '$_[2]' AND r.template = 'guest' ON CONFLICT DO NOTHING" } ],
+	d_visit  => [ 2, sub { "INSERT INTO orgusers.membership_roles SELECT m.org_id, m.user_id, r.id FROM orgusers.memberships m JOIN orgusers.roles r USING (org_id) WHERE m.org_id = '$_[0]' AND m.user_id = '$_[2]' AND r.template = 'visitor' ON CONFLICT DO NOTHING" } ],
 	d_bill   => [ 2, sub { "UPDATE orgusers.subscriptions SET billing_admin_id = '$_[2]' WHERE org_id = '$_[0]' AND paid" } ],
 	d_plan   => [ 2, sub { "UPDATE orgusers.subscriptions SET plan = 'free', paid = false, billing_admin_id = NULL WHERE org_id = '$_[0]'" } ],
 	d_seats  => [ 2, sub { "UPDATE orgusers.plans SET seats = @{[any(3, 4)]} WHERE id = 'free'" } ]);
@@ -226,6 +229,9 @@ sub holds
 			SELECT gm.* FROM orgusers.group_members gm
 				WHERE NOT EXISTS (SELECT FROM orgusers.memberships m WHERE m.org_id = gm.org_id AND m.user_id = gm.user_id)
 				   OR NOT EXISTS (SELECT FROM orgusers.groups g WHERE g.org_id = gm.org_id AND g.id = gm.group_id)} ],
+		[ 'nobody holds free roles beside others', q{
+			SELECT m.* FROM orgusers.memberships m JOIN orgusers.held_roles h USING (org_id, user_id) JOIN orgusers.roles r ON r.org_id = h.org_id AND r.id = h.role_id
+				WHERE m.holds_seat <> r.holds_seat} ],
 		[ 'only pending invitations have a token to be mailed', q{
 			SELECT o.invitation_id FROM orgusers.mail_outbox o WHERE o.sealed_token IS NOT NULL AND NOT EXISTS (
 				SELECT FROM orgusers.invitations i WHERE i.org_id = o.org_id AND i.id = o.invitation_id AND i.status = 'pending')} ],
@@ -246,7 +252,7 @@ holds('after functions', $count);
 # the organization that it belongs to, or two organizations in any order.
 $count = race(200, 2, %flows, %direct);
 is(report('functions and direct DML', $count, 'OU\d\d\d|40001|40P01|23503|23505|23514'), '', 'direct DML is refused with SQLSTATEs of constraints');
-cmp_ok($count->{"$_ 00000"} || 0, '>', 0, "some succeeded: $_") for qw(d_insert d_upsert d_merge d_sleep d_wake d_roles d_delete d_move d_space d_guest d_bill d_seats);
+cmp_ok($count->{"$_ 00000"} || 0, '>', 0, "some succeeded: $_") for qw(d_insert d_upsert d_merge d_sleep d_wake d_roles d_delete d_move d_space d_visit d_guest d_bill d_seats);
 holds('after direct DML', $count);
 
 # Afterwards everything still works: no lock, no broken row is left behind.

@@ -25,7 +25,7 @@ my %plan = (
 	euro   => { price => 777,   currency => 'EUR', months => 1 },
 	penny  => { price => 1,     currency => 'EUR', months => 12 },
 	none   => {});
-my $months = 72;                # from July 2019 on
+my $months = 72;                # from July 2019 on; a first year of which not all is known is not used
 my @users = map { sprintf('00000000-0000-0000-0000-0000000000%02x', $_) } 0 .. 9;
 
 my $node = PostgreSQL::Test::Cluster->new('billing');
@@ -72,7 +72,7 @@ sub history
 {
 	my ($starts) = @_;
 	my @times = map {
-		my $near = any(@{$starts}[ 6 .. 50 ]);
+		my $near = any(@{$starts}[ 7 .. 50 ]);
 		any($near, $near - 1, $near + 1, $near + any(-1, 1) * int(rand(7200)) * 1_000_000, map { $near + int(rand(31 * 86400 * 1_000_000)) } 1 .. 4)
 	} 1 .. 120;
 	my %seen;
