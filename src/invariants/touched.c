@@ -26,6 +26,7 @@ forget_checks(OrgusersTouched *entry)
 	entry->seats_checked = InvalidCommandId;
 	entry->added_checked = InvalidCommandId;
 	entry->taken_checked = InvalidCommandId;
+	entry->admin_checked = InvalidCommandId;
 }
 
 static void

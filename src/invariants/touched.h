@@ -32,6 +32,7 @@ typedef struct OrgusersTouched
 	CommandId	seats_checked;	/* command whose rows are counted, or none */
 	CommandId	added_checked;	/* the same for new holders of roles */
 	CommandId	taken_checked;	/* and for holders taken away */
+	CommandId	admin_checked;	/* and for the billing admin */
 } OrgusersTouched;
 
 extern OrgusersTouched *orgusers_touch(const pg_uuid_t *org_id);
