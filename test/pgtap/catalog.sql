@@ -68,9 +68,9 @@ SELECT is_empty($$SELECT r.called, t.tgname FROM pg_trigger t JOIN relations r O
 CREATE TEMP TABLE sqlstates (code text PRIMARY KEY);
 INSERT INTO sqlstates SELECT 'OU' || n FROM unnest(ARRAY[
     '001', '002', '003', '004', '005', '006', '007', '008', '009', '010',
-    '101', '102', '103', '104', '105', '106', '107', '108', '109', '110', '111', '113',
-    '201', '202', '203', '204', '205', '206', '207', '208', '209', '210', '211',
-    '301', '302', '303', '304', '305', '308',
+    '101', '102', '103', '104', '105', '106', '107', '108', '109', '110', '111', '113', '118', '116', '112', '114', '115',
+    '201', '202', '203', '204', '205', '206', '207', '208', '209', '210', '211', '212', '213', '214', '215',
+    '301', '302', '303', '304', '305', '306', '308', '307',
     '401', '402', '403', '404', '405', '406']) n;
 SELECT is_empty($$SELECT DISTINCT m[1] FROM functions, regexp_matches(prosrc, '\m(OU\d\d\d)\M', 'g') m WHERE m[1] NOT IN (SELECT code FROM sqlstates)$$, 'functions raise SQLSTATEs of the list');
 SELECT is_empty($$SELECT called, m[1] FROM functions f, regexp_matches(obj_description(f.oid, 'pg_proc'), '\m(OU\d\d\d)\M', 'g') m WHERE m[1] NOT IN (SELECT code FROM sqlstates)$$,
