@@ -65,7 +65,7 @@ CREATE VIEW broken AS
 		WHERE r.org_id = o.id AND r.name = 'ADMIN' AND mr.org_id = o.id AND mr.role_id = r.id
 		  AND m.org_id = o.id AND m.user_id = mr.user_id AND m.status = 'active')
 	UNION ALL
-	SELECT 'one space for a visitor', h.org_id FROM orgusers.held_roles h JOIN orgusers.roles r ON r.org_id = h.org_id AND r.id = h.role_id AND r.template = 'visitor'
+	SELECT 'one space for a guest', h.org_id FROM orgusers.held_roles h JOIN orgusers.roles r ON r.org_id = h.org_id AND r.id = h.role_id AND r.template = 'guest'
 		JOIN orgusers.assigned_spaces a ON a.org_id = h.org_id AND a.user_id = h.user_id GROUP BY h.org_id, h.user_id HAVING count(DISTINCT a.space_id) > 1;
 });
 
