@@ -55,7 +55,7 @@ CREATE FUNCTION pg_temp.tables() RETURNS SETOF regclass LANGUAGE sql AS $$
     SELECT oid::regclass FROM pg_class WHERE relnamespace = 'orgusers'::regnamespace AND relkind IN ('r', 'v', 'm', 'p', 'f') ORDER BY relname $$;
 -- Every table of an organization's has a row here, or the tests below show nothing.
 SELECT isnt((xpath('/row/n/text()', query_to_xml(format('SELECT count(*) AS n FROM %s', t), false, true, '')))[1]::text, '0', format('A1: there is something to see in %s', t))
-    FROM pg_temp.tables() t;
+    FROM pg_temp.tables() t WHERE t <> 'orgusers.broken_invariants'::regclass;
 
 -- The tables that application roles read, and how many rows each user sees of them.
 CREATE TEMP TABLE readable (name regclass PRIMARY KEY, anonymous int, outsider int, app_user int, app_admin int, other_admin int);
