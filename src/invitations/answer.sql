@@ -209,10 +209,9 @@ BEGIN
             orgusers.mail_people(orgusers.current_user_id()))
         FROM orgusers.users u
         WHERE u.id = invitation.invited_by
-          AND (EXISTS (SELECT FROM orgusers.memberships m
-                       WHERE m.org_id = invitation.org_id AND m.user_id = u.id AND m.status = 'active')
-               -- from an account above
-               OR orgusers.has_right(u.id, invitation.org_id, 'users.view'));
+          -- who belongs there still, or reaches it from an account above
+          AND (EXISTS (SELECT FROM orgusers.memberships m WHERE m.org_id = invitation.org_id AND m.user_id = u.id AND m.status = 'active')
+               OR orgusers.has_right(u.id, invitation.org_id, 'users.invite'));
 END $$;
 COMMENT ON FUNCTION orgusers.decline(uuid, uuid, orgusers.invitation_token) IS 'Declines the invitation and mails its inviter. See decline_invitation(). Internal';
 

@@ -462,8 +462,11 @@ meanwhile('what ExecutorFinish does', "WITH u AS (UPDATE notes SET allowed = org
 		skip 'no prlimit', 1 if system('prlimit --version >/dev/null 2>&1') != 0;
 		$reader->quit;
 		my %denied;
-		for my $room (0, 256, 512, 1024, 1536, 2048, 2560, 3072, 4096, 5120, 6144)
+		# From anywhere on the way to the very last piece of memory that a load needs.
+		my ($too_little, $enough) = (0, 32768);
+		for my $room (0, 512, 1024, 2048, 4096, $enough, map { undef } 1 .. 10)
 		{
+			$room //= int(($too_little + $enough) / 2);
 			$reader = WarmSession->new($node);
 			$reader->must("SET orgusers.cache_size = '64MB'; SET orgusers.user_id = '$ann'; $ways[0]; SET orgusers.user_id = '$many'; PREPARE q AS $question; SELECT many(1)");
 			$before = $clean->("$room kB");
@@ -473,11 +476,13 @@ meanwhile('what ExecutorFinish does', "WITH u AS (UPDATE notes SET allowed = org
 			my $answer = $reader->ask('EXECUTE q');
 			system('prlimit', '--pid', $pid, '--as=unlimited:unlimited') == 0 or BAIL_OUT('prlimit fails');
 			$denied{$answer}++;
+			$too_little = $room if $answer eq 'ERROR 53200';
+			$enough = $room if $answer eq 't';
 			cmp_ok($clean->("$room kB"), '<=', $before + 4096, "$room kB: and its memory is free") if $answer eq 'ERROR 53200';
 			is($reader->must("EXECUTE q; SELECT cardinality(orgusers.orgs_with('docs.read'))"), "t\n$orgs", "$room kB: a load with more memory is whole");
 			$reader->quit;
 		}
-		cmp_ok($denied{'ERROR 53200'} // 0, '>', 1, 'loads ran out of memory');
+		cmp_ok($denied{$_} // 0, '>', 1, "loads with little memory: $_") for 'ERROR 53200', 't';
 		is(join(' ', grep { $_ ne 't' && $_ ne 'ERROR 53200' } keys %denied), '', 'and failed in no other way');
 	}
 }
