@@ -341,8 +341,10 @@ BEGIN ATOMIC
     CROSS JOIN LATERAL (SELECT array_agg(r.name ORDER BY r.name) AS names
                         FROM orgusers.join_domain_roles dr
                         JOIN orgusers.roles r ON r.org_id = dr.org_id AND r.id = dr.role_id
-                        WHERE dr.org_id = d.org_id AND dr.domain = d.domain) AS offered
-    WHERE me.id = orgusers.current_user_id() AND me.email_verified_at IS NOT NULL AND offered.names IS NOT NULL
+                        JOIN orgusers.role_templates t ON t.policy = r.policy AND t.id = r.template
+                        WHERE dr.org_id = d.org_id AND dr.domain = d.domain
+                        HAVING bool_and(t.joinable)) AS offered
+    WHERE me.id = orgusers.current_user_id() AND me.email_verified_at IS NOT NULL
       AND NOT EXISTS (SELECT FROM orgusers.memberships m WHERE m.org_id = d.org_id AND m.user_id = me.id)
     ORDER BY o.name, o.id;
 END;

@@ -96,7 +96,7 @@ BEGIN
             USING ERRCODE = 'OU009', DETAIL = 'An invitation has an id, an expiry and a token; no other mail has a token.';
     END IF;
 
-    variables := variables || jsonb_build_object('product', about.product, 'organization', about.organization);
+    variables := variables - 'link' || jsonb_build_object('product', about.product, 'organization', about.organization);
     SELECT string_agg(name, ', ') INTO missing
         FROM unnest(orgusers.mail_placeholders(kind)) name
         WHERE NOT variables ? name AND name NOT IN ('link', 'recipient') AND NOT (kind = 'invitation' AND name = 'expires_at');
