@@ -2,6 +2,7 @@
 #
 #   make demo      install what is missing, build, and show the main job
 #   make test      the same set-up, then every test
+#   make requirements   the tests that each requirement has
 #   make           build only          make install   build and install
 
 PG_CONFIG ?= pg_config
@@ -104,6 +105,10 @@ bench: deps
 # Ten million inputs for each parser, under sanitizers.
 fuzz: deps
 	@test/fuzz/run
+
+# How many tests each requirement has; fails when one has none.
+requirements:
+	@test/tools/requirements
 
 # Every warning is an error, with both compilers.
 strict:

@@ -28,8 +28,8 @@ INSERT INTO orgusers.plans (id, title, paid, seats) VALUES ('bench', 'No cap', f
 SET session_replication_role = replica;
 INSERT INTO orgusers.users (id, email)
     SELECT bench.id('u', n), ('user' || n || '@example.org')::orgusers.email FROM generate_series(1, 1004 + :others) n;
-INSERT INTO orgusers.organizations (id, name, policy)
-    SELECT bench.id('o', n), 'Organization ' || n, 'plans_and_groups' FROM generate_series(1, :organizations) n;
+INSERT INTO orgusers.organizations (id, root_id, name, policy)
+    SELECT bench.id('o', n), bench.id('o', n), 'Organization ' || n, 'plans_and_groups' FROM generate_series(1, :organizations) n;
 INSERT INTO orgusers.subscriptions (org_id, plan, paid)
     SELECT bench.id('o', n), 'bench', false FROM generate_series(1, :organizations) n;
 INSERT INTO orgusers.roles (org_id, id, policy, template, name)

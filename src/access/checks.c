@@ -30,16 +30,13 @@ Datum
 orgusers_can(PG_FUNCTION_ARGS)
 {
 	OrgusersAsking *asking;
-	const OrgusersOrgRights *org;
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 		PG_RETURN_BOOL(false);
 	asking = orgusers_ask(fcinfo, 1);
-	if (asking == NULL)
-		PG_RETURN_BOOL(false);
-	org = orgusers_rights_in(asking->rights, PG_GETARG_UUID_P(0));
-	PG_RETURN_BOOL(org != NULL &&
-				   orgusers_org_rights_have(org, asking->permission));
+	PG_RETURN_BOOL(asking != NULL &&
+				   orgusers_rights_have(asking->rights, PG_GETARG_UUID_P(0),
+										asking->permission));
 }
 
 /*

@@ -5,6 +5,7 @@
  */
 #include "access/invalidation.h"
 
+#include "access/lookup.h"
 #include "catalog/namespace.h"
 #include "commands/trigger.h"
 #include "common/hashfn.h"
@@ -45,6 +46,7 @@ static void
 note_invalidation(Datum arg, Oid relid)
 {
 	(void) arg;
+	orgusers_reading_forget(relid);
 	if (relid == InvalidOid)
 	{
 		note_all();

@@ -35,13 +35,14 @@ static const struct
 {
 	[ORGUSERS_MEMBERSHIPS] = {"memberships", "memberships_user_id_org_id_idx",
 	{"org_id", "status"}},
-	[ORGUSERS_DIRECT_ROLES] = {"membership_roles", "membership_roles_pkey",
-	{"role_id"}},
+	[ORGUSERS_DIRECT_ROLES] = {"membership_roles",
+		"membership_roles_user_id_org_id_idx",
+	{"org_id", "role_id"}},
 	[ORGUSERS_OWN_PERMISSIONS] = {"membership_permissions",
-		"membership_permissions_pkey",
-	{"permission"}},
-	[ORGUSERS_GROUPS] = {"group_members", "group_members_pkey",
-	{"group_id"}},
+		"membership_permissions_user_id_org_id_idx",
+	{"org_id", "permission"}},
+	[ORGUSERS_GROUPS] = {"group_members", "group_members_user_id_org_id_idx",
+	{"org_id", "group_id"}},
 	[ORGUSERS_GROUP_ROLES] = {"group_roles", "group_roles_pkey",
 	{"role_id"}},
 	[ORGUSERS_ROLE] = {"roles", "roles_pkey",
@@ -67,6 +68,15 @@ static const struct
 	{"policy", "permission"}},
 };
 
+/* What the names above stand for, until a relation is told to have changed. */
+static struct
+{
+	bool		known;
+	Oid			table;
+	Oid			index;
+	AttrNumber	columns[MAX_COLUMNS];
+}			found[ORGUSERS_PATHS];
+
 /* A way into a table that a reading has taken. */
 typedef struct Scan
 {
@@ -75,14 +85,12 @@ typedef struct Scan
 	IndexScanDesc by_index;
 	TableScanDesc of_all;
 	TupleTableSlot *slot;
-	AttrNumber	columns[MAX_COLUMNS];
 } Scan;
 
 struct OrgusersReading
 {
 	MemoryContext context;		/* holds all of it, and what the caller makes */
 	MemoryContext caller;
-	Oid			schema;
 	Snapshot	snapshot;
 	Scan		scans[ORGUSERS_PATHS];
 };
@@ -102,7 +110,6 @@ orgusers_reading_begin(void)
 
 	reading->context = context;
 	reading->caller = MemoryContextSwitchTo(context);
-	reading->schema = get_namespace_oid(ORGUSERS_SCHEMA, false);
 	return reading;
 }
 
@@ -135,11 +142,29 @@ orgusers_reading_end(OrgusersReading *reading)
 	MemoryContextDelete(reading->context);
 }
 
+/*
+ * orgusers_reading_forget
+ *		Has a relation looked up again that somebody has changed or replaced;
+ *		InvalidOid stands for all.  Can come at any moment.
+ */
+void
+orgusers_reading_forget(Oid relid)
+{
+	for (int path = 0; path < ORGUSERS_PATHS; path++)
+	{
+		if (relid == InvalidOid || found[path].table == relid ||
+			found[path].index == relid)
+			found[path].known = false;
+	}
+}
+
 /* Finds a table or an index of the extension; errors when it is not there. */
 static Oid
-find_relation(OrgusersReading *reading, const char *name)
+find_relation(const char *name)
 {
-	Oid			relid = get_relname_relid(name, reading->schema);
+	Oid			relid = get_relname_relid(name,
+										  get_namespace_oid(ORGUSERS_SCHEMA,
+															false));
 
 	if (!OidIsValid(relid))
 		ereport(ERROR,
@@ -149,16 +174,59 @@ find_relation(OrgusersReading *reading, const char *name)
 	return relid;
 }
 
+/* Finds a column of a table of the extension; errors when it is not there. */
+static AttrNumber
+find_column(TupleDesc desc, const char *table, const char *name)
+{
+	for (AttrNumber number = 1; number <= desc->natts; number++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(desc, number - 1);
+
+		if (!attribute->attisdropped &&
+			strcmp(NameStr(attribute->attname), name) == 0)
+			return number;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_COLUMN),
+			 errmsg("column %s of table %s.%s of extension orgusers is missing",
+					name, ORGUSERS_SCHEMA, table)));
+}
+
+/*
+ * open_table
+ *		Opens the table of a path, and knows its index and columns then.
+ *
+ * With the lock come the messages about what was changed before, and from
+ * then on the index stays what it is: who replaces it waits for the lock.
+ */
+static Relation
+open_table(OrgusersPath path)
+{
+	Relation	table;
+
+	if (!found[path].known)
+		found[path].table = find_relation(paths[path].table);
+	table = table_open(found[path].table, AccessShareLock);
+	while (!found[path].known)
+	{
+		found[path].known = true;
+		found[path].index = InvalidOid;
+		if (paths[path].index != NULL)
+			found[path].index = find_relation(paths[path].index);
+		for (int i = 0; i < MAX_COLUMNS && paths[path].columns[i] != NULL; i++)
+			found[path].columns[i] = find_column(RelationGetDescr(table),
+												 paths[path].table,
+												 paths[path].columns[i]);
+	}
+	return table;
+}
+
 /* Opens the way into a table, and at the first one takes the snapshot. */
 static void
 open_scan(OrgusersReading *reading, OrgusersPath path, int keys)
 {
 	Scan	   *scan = &reading->scans[path];
-	Relation	table;
-	TupleDesc	desc;
-
-	table = table_open(find_relation(reading, paths[path].table),
-					   AccessShareLock);
+	Relation	table = open_table(path);
 
 	/*
 	 * A catalog snapshot of a table without a system cache is always new, and
@@ -168,37 +236,12 @@ open_scan(OrgusersReading *reading, OrgusersPath path, int keys)
 		reading->snapshot =
 			RegisterSnapshot(GetCatalogSnapshot(RelationGetRelid(table)));
 
-	desc = RelationGetDescr(table);
-	for (int column = 0; column < MAX_COLUMNS; column++)
-	{
-		const char *name = paths[path].columns[column];
-		AttrNumber	number;
-
-		if (name == NULL)
-			break;
-		for (number = 1; number <= desc->natts; number++)
-		{
-			Form_pg_attribute attribute = TupleDescAttr(desc, number - 1);
-
-			if (!attribute->attisdropped &&
-				strcmp(NameStr(attribute->attname), name) == 0)
-				break;
-		}
-		if (number > desc->natts)
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_COLUMN),
-					 errmsg("column %s of table %s.%s of extension orgusers is missing",
-							name, ORGUSERS_SCHEMA, paths[path].table)));
-		scan->columns[column] = number;
-	}
-
 	scan->slot = table_slot_create(table, NULL);
 	if (paths[path].index == NULL)
 		scan->of_all = table_beginscan(table, reading->snapshot, 0, NULL);
 	else
 	{
-		scan->index = index_open(find_relation(reading, paths[path].index),
-								 AccessShareLock);
+		scan->index = index_open(found[path].index, AccessShareLock);
 		if (!scan->index->rd_index->indisvalid)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -255,7 +298,7 @@ read_column(OrgusersReading *reading, OrgusersPath path, int column)
 {
 	Scan	   *scan = &reading->scans[path];
 	bool		isnull;
-	Datum		value = slot_getattr(scan->slot, scan->columns[column],
+	Datum		value = slot_getattr(scan->slot, found[path].columns[column],
 									 &isnull);
 
 	if (isnull)

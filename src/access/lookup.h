@@ -14,9 +14,9 @@
 typedef enum OrgusersPath
 {
 	ORGUSERS_MEMBERSHIPS,		/* user [, organization]: org_id, status */
-	ORGUSERS_DIRECT_ROLES,		/* organization, user: role_id */
-	ORGUSERS_OWN_PERMISSIONS,	/* organization, user: permission */
-	ORGUSERS_GROUPS,			/* organization, user: group_id */
+	ORGUSERS_DIRECT_ROLES,		/* user [, organization]: org_id, role_id */
+	ORGUSERS_OWN_PERMISSIONS,	/* user: org_id, permission */
+	ORGUSERS_GROUPS,			/* user [, organization]: org_id, group_id */
 	ORGUSERS_GROUP_ROLES,		/* organization, group: role_id */
 	ORGUSERS_ROLE,				/* organization, role: policy, template, edited,
 								 * name */
@@ -36,6 +36,7 @@ typedef struct OrgusersReading OrgusersReading;
 
 extern OrgusersReading *orgusers_reading_begin(void);
 extern void orgusers_reading_end(OrgusersReading *reading);
+extern void orgusers_reading_forget(Oid relid);
 
 extern void orgusers_read(OrgusersReading *reading, OrgusersPath path,
 						  const pg_uuid_t *key, const pg_uuid_t *second_key);

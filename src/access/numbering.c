@@ -71,8 +71,10 @@ make_hash(const char *name, Size keysize, Size entrysize, int flags,
 static void
 source_key(const char *policy, const char *template, char *key)
 {
-	memset(key, 0, SOURCE_KEY_LEN);
-	snprintf(key, SOURCE_KEY_LEN, "%s/%s", policy, template);
+	size_t		length = Min(strlcpy(key, policy, NAMEDATALEN), NAMEDATALEN - 1);
+
+	key[length] = '/';
+	strlcpy(key + length + 1, template, NAMEDATALEN);
 }
 
 static inline void

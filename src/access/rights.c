@@ -62,8 +62,8 @@ hash_org(const pg_uuid_t *org_id)
 	uint64		halves[2];
 
 	memcpy(halves, org_id, UUID_LEN);
-	return (uint32) (((halves[0] ^ (halves[1] * UINT64CONST(0x9E3779B97F4A7C15))) *
-					  UINT64CONST(0xBF58476D1CE4E5B9)) >> 32);
+	return (uint32) (((halves[0] + 31 * halves[1]) *
+					  UINT64CONST(0x9E3779B97F4A7C15)) >> 32);
 }
 
 typedef struct RightsEntry
@@ -162,133 +162,60 @@ compare_uuids(const void *a, const void *b)
 	return memcmp(a, b, UUID_LEN);
 }
 
+/* A group that the user is in. */
+typedef struct GroupOf
+{
+	pg_uuid_t	org_id;
+	pg_uuid_t	id;
+} GroupOf;
+
+/* A part of what a user may do in an organization. */
+typedef struct Piece
+{
+	pg_uuid_t	org_id;
+	OrgusersPart part;
+} Piece;
+
 /* What is loaded of a user's rights, in the memory of a reading. */
 typedef struct Loading
 {
 	OrgusersReading *reading;
 	const pg_uuid_t *user_id;
-	struct Piece
-	{
-		pg_uuid_t	org_id;
-		OrgusersPart part;
-	}		   *pieces;
+	int			active_count;
+	pg_uuid_t  *active;			/* organizations, in order of their ids */
+	int			group_count;
+	GroupOf	   *groups;			/* in order of the organizations' ids */
 	int			piece_count;
-	int			room;			/* for pieces */
-	OrgusersOrgRights *orgs;
+	Piece	   *pieces;
 	int			org_count;
+	OrgusersOrgRights *orgs;
+	int			space_count;
+	pg_uuid_t  *spaces;
 } Loading;
+
+/* Makes room for one more in an array, whose size is always a power of two. */
+#define MAKE_ROOM(array, count) \
+	do { \
+		if ((count) == 0) \
+			(array) = palloc(8 * sizeof(*(array))); \
+		else if ((count) >= 8 && ((count) & ((count) - 1)) == 0) \
+			(array) = repalloc_huge(array, 2 * (Size) (count) * sizeof(*(array))); \
+	} while (0)
 
 static void
 add_piece(Loading *loading, const pg_uuid_t *org_id, OrgusersPart part)
 {
-	if (loading->piece_count == loading->room)
-	{
-		loading->room *= 2;
-		loading->pieces = repalloc_huge(loading->pieces,
-										sizeof(struct Piece) * loading->room);
-	}
+	MAKE_ROOM(loading->pieces, loading->piece_count);
 	loading->pieces[loading->piece_count].org_id = *org_id;
 	loading->pieces[loading->piece_count++].part = part;
 }
 
-/* A list of ids that grows. */
-typedef struct Ids
+/* Whether the user is an active one of an organization. */
+static bool
+is_active(const Loading *loading, const pg_uuid_t *org_id)
 {
-	pg_uuid_t  *ids;
-	int			count;
-	int			room;
-} Ids;
-
-static void
-add_id(Ids *ids, pg_uuid_t id)
-{
-	if (ids->count == ids->room)
-	{
-		ids->room = Max(8, ids->room * 2);
-		ids->ids = ids->ids == NULL ? palloc(sizeof(pg_uuid_t) * ids->room) :
-			repalloc_huge(ids->ids, sizeof(pg_uuid_t) * ids->room);
-	}
-	ids->ids[ids->count++] = id;
-}
-
-/*
- * held
- *		What a user has in an organization directly and by groups: the rows
- *		of two paths, one for the user and one for each of the user's groups.
- */
-static Ids
-held(OrgusersReading *reading, const pg_uuid_t *org_id,
-	 const pg_uuid_t *user_id, OrgusersPath direct, OrgusersPath by_group)
-{
-	Ids			ids = {0};
-
-	orgusers_read(reading, direct, org_id, user_id);
-	while (orgusers_read_next(reading, direct))
-		add_id(&ids, orgusers_read_uuid(reading, direct, 0));
-	orgusers_read(reading, ORGUSERS_GROUPS, org_id, user_id);
-	while (orgusers_read_next(reading, ORGUSERS_GROUPS))
-	{
-		pg_uuid_t	group_id = orgusers_read_uuid(reading, ORGUSERS_GROUPS, 0);
-
-		orgusers_read(reading, by_group, org_id, &group_id);
-		while (orgusers_read_next(reading, by_group))
-			add_id(&ids, orgusers_read_uuid(reading, by_group, 0));
-	}
-	return ids;
-}
-
-/*
- * load_role
- *		Adds what a role permits, by its template or (edited) by itself; and
- *		to below what of it holds in sub-accounts: there, nobody is assigned to
- *		a space by it.
- */
-static void
-load_role(Loading *loading, const pg_uuid_t *org_id, const pg_uuid_t *role_id,
-		  List **below)
-{
-	OrgusersReading *reading = loading->reading;
-	OrgusersNumbering *content = numbering->content;
-	const OrgusersSource *template;
-
-	orgusers_read(reading, ORGUSERS_ROLE, org_id, role_id);
-	if (!orgusers_read_next(reading, ORGUSERS_ROLE))
-		return;
-	template = orgusers_numbering_template(content,
-										   orgusers_read_text(reading, ORGUSERS_ROLE, 0),
-										   orgusers_read_text(reading, ORGUSERS_ROLE, 1));
-
-	/* What is newer than the numbering makes us load again. */
-	if (template == NULL)
-		return;
-	if (template->reaches_below)
-		*below = lappend_int(*below, ORGUSERS_PART_REACHED);
-	if (!orgusers_read_bool(reading, ORGUSERS_ROLE, 2))
-	{
-		add_piece(loading, org_id, ORGUSERS_PART_SOURCE(template));
-		if (template->reaches_below)
-			*below = lappend_int(*below, ORGUSERS_PART_ABOVE(template));
-		return;
-	}
-	orgusers_read(reading, ORGUSERS_ROLE_PERMISSIONS, org_id, role_id);
-	while (orgusers_read_next(reading, ORGUSERS_ROLE_PERMISSIONS))
-	{
-		OrgusersPermission permission =
-			orgusers_numbering_permission(content,
-										  orgusers_read_text(reading, ORGUSERS_ROLE_PERMISSIONS, 0));
-
-		if (permission < 0)
-			continue;
-		if (!template->all_spaces &&
-			orgusers_numbering_of_spaces(content, permission))
-		{
-			add_piece(loading, org_id, ORGUSERS_PART_IN_SPACES(permission));
-			continue;
-		}
-		add_piece(loading, org_id, ORGUSERS_PART_PERMISSION(permission));
-		if (template->reaches_below)
-			*below = lappend_int(*below, ORGUSERS_PART_PERMISSION(permission));
-	}
+	return bsearch(org_id, loading->active, loading->active_count,
+				   sizeof(pg_uuid_t), compare_uuids) != NULL;
 }
 
 /*
@@ -300,7 +227,8 @@ load_below(Loading *loading, const pg_uuid_t *account_id, List *parts)
 {
 	HASHCTL		ctl = {0};
 	HTAB	   *seen;
-	Ids			accounts = {0};
+	pg_uuid_t  *accounts = NULL;
+	int			count = 0;
 	ListCell   *lc;
 
 	/* A tree has no circle, unless somebody made one without foreign keys. */
@@ -310,12 +238,12 @@ load_below(Loading *loading, const pg_uuid_t *account_id, List *parts)
 	seen = hash_create("orgusers sub-accounts", 64, &ctl,
 					   HASH_ELEM | HASH_CONTEXT | HASH_BLOBS);
 	hash_search(seen, account_id, HASH_ENTER, NULL);
-	add_id(&accounts, *account_id);
-	for (int i = 0; i < accounts.count; i++)
+	MAKE_ROOM(accounts, count);
+	accounts[count++] = *account_id;
+	for (int i = 0; i < count; i++)
 	{
-		pg_uuid_t	parent_id = accounts.ids[i];
-
-		orgusers_read(loading->reading, ORGUSERS_SUBACCOUNTS, &parent_id, NULL);
+		orgusers_read(loading->reading, ORGUSERS_SUBACCOUNTS, &accounts[i],
+					  NULL);
 		while (orgusers_read_next(loading->reading, ORGUSERS_SUBACCOUNTS))
 		{
 			pg_uuid_t	id = orgusers_read_uuid(loading->reading,
@@ -325,7 +253,8 @@ load_below(Loading *loading, const pg_uuid_t *account_id, List *parts)
 			hash_search(seen, &id, HASH_ENTER, &found);
 			if (found)
 				continue;
-			add_id(&accounts, id);
+			MAKE_ROOM(accounts, count);
+			accounts[count++] = id;
 			foreach(lc, parts)
 				add_piece(loading, &id, lfirst_int(lc));
 		}
@@ -333,48 +262,158 @@ load_below(Loading *loading, const pg_uuid_t *account_id, List *parts)
 }
 
 /*
- * load_membership
- *		Adds what an active user may do in an organization, and below it.
+ * load_role
+ *		Adds what a role permits, by its template or (edited) by itself; and,
+ *		for a role that reaches below, to the sub-accounts what of it holds
+ *		everywhere: nobody is assigned to a space by it there.
  */
 static void
-load_membership(Loading *loading, const pg_uuid_t *org_id)
+load_role(Loading *loading, const pg_uuid_t *org_id, const pg_uuid_t *role_id)
 {
 	OrgusersReading *reading = loading->reading;
 	OrgusersNumbering *content = numbering->content;
-	List	   *below = NIL;
-	Ids			roles;
+	const OrgusersSource *template;
+	List	   *below = list_make1_int(ORGUSERS_PART_REACHED);
 
-	add_piece(loading, org_id, ORGUSERS_PART_MEMBER);
-	roles = held(reading, org_id, loading->user_id, ORGUSERS_DIRECT_ROLES,
-				 ORGUSERS_GROUP_ROLES);
-	for (int i = 0; i < roles.count; i++)
-		load_role(loading, org_id, &roles.ids[i], &below);
+	orgusers_read(reading, ORGUSERS_ROLE, org_id, role_id);
+	if (!orgusers_read_next(reading, ORGUSERS_ROLE))
+		return;
+	template = orgusers_numbering_template(content,
+										   orgusers_read_text(reading, ORGUSERS_ROLE, 0),
+										   orgusers_read_text(reading, ORGUSERS_ROLE, 1));
 
-	orgusers_read(reading, ORGUSERS_OWN_PERMISSIONS, org_id, loading->user_id);
+	/* What is newer than the numbering makes us load again. */
+	if (template == NULL)
+		return;
+	if (!orgusers_read_bool(reading, ORGUSERS_ROLE, 2))
+	{
+		add_piece(loading, org_id, ORGUSERS_PART_SOURCE(template));
+		below = lappend_int(below, ORGUSERS_PART_ABOVE(template));
+	}
+	else
+	{
+		orgusers_read(reading, ORGUSERS_ROLE_PERMISSIONS, org_id, role_id);
+		while (orgusers_read_next(reading, ORGUSERS_ROLE_PERMISSIONS))
+		{
+			OrgusersPermission permission =
+				orgusers_numbering_permission(content,
+											  orgusers_read_text(reading, ORGUSERS_ROLE_PERMISSIONS, 0));
+
+			if (permission < 0)
+				continue;
+			if (!template->all_spaces &&
+				orgusers_numbering_of_spaces(content, permission))
+			{
+				add_piece(loading, org_id, ORGUSERS_PART_IN_SPACES(permission));
+				continue;
+			}
+			add_piece(loading, org_id, ORGUSERS_PART_PERMISSION(permission));
+			below = lappend_int(below, ORGUSERS_PART_PERMISSION(permission));
+		}
+	}
+	if (template->reaches_below)
+		load_below(loading, org_id, below);
+}
+
+/* Adds the roles of one of the user's groups. */
+static void
+load_group(Loading *loading, const pg_uuid_t *org_id, const pg_uuid_t *group_id)
+{
+	orgusers_read(loading->reading, ORGUSERS_GROUP_ROLES, org_id, group_id);
+	while (orgusers_read_next(loading->reading, ORGUSERS_GROUP_ROLES))
+	{
+		pg_uuid_t	role_id = orgusers_read_uuid(loading->reading,
+												 ORGUSERS_GROUP_ROLES, 0);
+
+		load_role(loading, org_id, &role_id);
+	}
+}
+
+/* Adds a permission that the user has by itself. */
+static void
+load_own_permission(Loading *loading, const pg_uuid_t *org_id, const char *key)
+{
+	OrgusersPermission permission =
+		orgusers_numbering_permission(numbering->content, key);
+
+	if (permission >= 0)
+		add_piece(loading, org_id, ORGUSERS_PART_PERMISSION(permission));
+}
+
+/* Adds the base permissions of an organization's policy. */
+static void
+load_base(Loading *loading, const pg_uuid_t *org_id)
+{
+	const OrgusersSource *base;
+
+	orgusers_read(loading->reading, ORGUSERS_ORGANIZATION, org_id, NULL);
+	if (!orgusers_read_next(loading->reading, ORGUSERS_ORGANIZATION))
+		return;
+	base = orgusers_numbering_base(numbering->content,
+								   orgusers_read_text(loading->reading, ORGUSERS_ORGANIZATION, 0));
+	if (base != NULL)
+		add_piece(loading, org_id, ORGUSERS_PART_SOURCE(base));
+}
+
+/*
+ * load_pieces
+ *		Loads all that a user has, organization by organization or not.
+ */
+static void
+load_pieces(Loading *loading)
+{
+	OrgusersReading *reading = loading->reading;
+
+	orgusers_read(reading, ORGUSERS_MEMBERSHIPS, loading->user_id, NULL);
+	while (orgusers_read_next(reading, ORGUSERS_MEMBERSHIPS))
+	{
+		pg_uuid_t	org_id = orgusers_read_uuid(reading, ORGUSERS_MEMBERSHIPS, 0);
+
+		if (strcmp(orgusers_read_text(reading, ORGUSERS_MEMBERSHIPS, 1),
+				   "active") != 0)
+			continue;
+		MAKE_ROOM(loading->active, loading->active_count);
+		loading->active[loading->active_count++] = org_id;
+		add_piece(loading, &org_id, ORGUSERS_PART_MEMBER);
+		if (orgusers_numbering_any_base(numbering->content))
+			load_base(loading, &org_id);
+	}
+	if (loading->active_count == 0)
+		return;
+
+	orgusers_read(reading, ORGUSERS_DIRECT_ROLES, loading->user_id, NULL);
+	while (orgusers_read_next(reading, ORGUSERS_DIRECT_ROLES))
+	{
+		pg_uuid_t	org_id = orgusers_read_uuid(reading, ORGUSERS_DIRECT_ROLES, 0);
+		pg_uuid_t	role_id = orgusers_read_uuid(reading, ORGUSERS_DIRECT_ROLES, 1);
+
+		if (is_active(loading, &org_id))
+			load_role(loading, &org_id, &role_id);
+	}
+
+	orgusers_read(reading, ORGUSERS_GROUPS, loading->user_id, NULL);
+	while (orgusers_read_next(reading, ORGUSERS_GROUPS))
+	{
+		GroupOf		group;
+
+		group.org_id = orgusers_read_uuid(reading, ORGUSERS_GROUPS, 0);
+		group.id = orgusers_read_uuid(reading, ORGUSERS_GROUPS, 1);
+		if (!is_active(loading, &group.org_id))
+			continue;
+		MAKE_ROOM(loading->groups, loading->group_count);
+		loading->groups[loading->group_count++] = group;
+		load_group(loading, &group.org_id, &group.id);
+	}
+
+	orgusers_read(reading, ORGUSERS_OWN_PERMISSIONS, loading->user_id, NULL);
 	while (orgusers_read_next(reading, ORGUSERS_OWN_PERMISSIONS))
 	{
-		OrgusersPermission permission =
-			orgusers_numbering_permission(content,
-										  orgusers_read_text(reading, ORGUSERS_OWN_PERMISSIONS, 0));
+		pg_uuid_t	org_id = orgusers_read_uuid(reading, ORGUSERS_OWN_PERMISSIONS, 0);
 
-		if (permission >= 0)
-			add_piece(loading, org_id, ORGUSERS_PART_PERMISSION(permission));
+		if (is_active(loading, &org_id))
+			load_own_permission(loading, &org_id,
+								orgusers_read_text(reading, ORGUSERS_OWN_PERMISSIONS, 1));
 	}
-
-	if (orgusers_numbering_any_base(content))
-	{
-		const OrgusersSource *base = NULL;
-
-		orgusers_read(reading, ORGUSERS_ORGANIZATION, org_id, NULL);
-		if (orgusers_read_next(reading, ORGUSERS_ORGANIZATION))
-			base = orgusers_numbering_base(content,
-										   orgusers_read_text(reading, ORGUSERS_ORGANIZATION, 0));
-		if (base != NULL)
-			add_piece(loading, org_id, ORGUSERS_PART_SOURCE(base));
-	}
-
-	if (below != NIL)
-		load_below(loading, org_id, below);
 }
 
 /* Puts the pieces together, organization by organization in order of ids. */
@@ -385,7 +424,7 @@ put_together(Loading *loading)
 												 sizeof(OrgusersPart) * (loading->piece_count + 1));
 	int			next;
 
-	qsort(loading->pieces, loading->piece_count, sizeof(struct Piece),
+	qsort(loading->pieces, loading->piece_count, sizeof(Piece),
 		  compare_uuids);
 	loading->orgs = MemoryContextAllocHuge(CurrentMemoryContext,
 										   sizeof(OrgusersOrgRights) * (loading->piece_count + 1));
@@ -410,27 +449,56 @@ put_together(Loading *loading)
 	}
 }
 
+/* Adds the spaces that a path gives. */
+static void
+add_spaces(Loading *loading, OrgusersPath path, const pg_uuid_t *org_id,
+		   const pg_uuid_t *holder)
+{
+	orgusers_read(loading->reading, path, org_id, holder);
+	while (orgusers_read_next(loading->reading, path))
+	{
+		MAKE_ROOM(loading->spaces, loading->space_count);
+		loading->spaces[loading->space_count++] =
+			orgusers_read_uuid(loading->reading, path, 0);
+	}
+}
+
 /*
  * load_spaces
- *		Adds the spaces that are assigned to the user in an organization, in
- *		order of their ids.
+ *		Adds the spaces that are assigned to the user in an organization,
+ *		directly or by groups, in order of their ids.  The groups from *group on
+ *		are those of this organization and later ones.
  */
 static void
-load_spaces(Loading *loading, OrgusersOrgRights *org, Ids *spaces)
+load_spaces(Loading *loading, OrgusersOrgRights *org, int *group)
 {
-	Ids			assigned = held(loading->reading, &org->org_id,
-								loading->user_id, ORGUSERS_DIRECT_SPACES,
-								ORGUSERS_GROUP_SPACES);
+	pg_uuid_t  *spaces;
+	int			count;
+	int			distinct = 0;
+	int			cmp;
 
-	org->first_space = spaces->count;
-	if (assigned.count > 1)
-		qsort(assigned.ids, assigned.count, sizeof(pg_uuid_t), compare_uuids);
-	for (int i = 0; i < assigned.count; i++)
+	org->first_space = loading->space_count;
+	add_spaces(loading, ORGUSERS_DIRECT_SPACES, &org->org_id, loading->user_id);
+	while (*group < loading->group_count &&
+		   (cmp = compare_uuids(&loading->groups[*group], &org->org_id)) <= 0)
 	{
-		if (i == 0 || compare_uuids(&assigned.ids[i], &assigned.ids[i - 1]) != 0)
-			add_id(spaces, assigned.ids[i]);
+		if (cmp == 0)
+			add_spaces(loading, ORGUSERS_GROUP_SPACES, &org->org_id,
+					   &loading->groups[*group].id);
+		(*group)++;
 	}
-	org->space_count = spaces->count - org->first_space;
+
+	spaces = loading->spaces + org->first_space;
+	count = loading->space_count - org->first_space;
+	if (count > 1)
+		qsort(spaces, count, sizeof(pg_uuid_t), compare_uuids);
+	for (int i = 0; i < count; i++)
+	{
+		if (i == 0 || compare_uuids(&spaces[i], &spaces[i - 1]) != 0)
+			spaces[distinct++] = spaces[i];
+	}
+	org->space_count = distinct;
+	loading->space_count = org->first_space + distinct;
 }
 
 /*
@@ -443,7 +511,7 @@ load_spaces(Loading *loading, OrgusersOrgRights *org, Ids *spaces)
  * An error on the way (out of memory) leaves nothing behind.
  */
 static OrgusersRights *
-remember(const Loading *loading, const Ids *spaces, OrgusersStamp loaded_at)
+remember(const Loading *loading, OrgusersStamp loaded_at)
 {
 	int			count = loading->org_count;
 	uint32		places = 4;
@@ -455,7 +523,7 @@ remember(const Loading *loading, const Ids *spaces, OrgusersStamp loaded_at)
 		places *= 2;
 	size = offsetof(OrgusersRights, orgs) +
 		sizeof(OrgusersOrgRights) * count +
-		sizeof(pg_uuid_t) * spaces->count +
+		sizeof(pg_uuid_t) * loading->space_count +
 		sizeof(uint32) * places;
 
 	entry = hash_search(cache, loading->user_id, HASH_FIND, NULL);
@@ -484,9 +552,9 @@ remember(const Loading *loading, const Ids *spaces, OrgusersStamp loaded_at)
 	rights->count = count;
 	memcpy(rights->orgs, loading->orgs, sizeof(OrgusersOrgRights) * count);
 	rights->spaces = (pg_uuid_t *) &rights->orgs[count];
-	if (spaces->count > 0)
-		memcpy(rights->spaces, spaces->ids, sizeof(pg_uuid_t) * spaces->count);
-	rights->places = (uint32 *) &rights->spaces[spaces->count];
+	if (loading->space_count > 0)
+		memcpy(rights->spaces, loading->spaces, sizeof(pg_uuid_t) * loading->space_count);
+	rights->places = (uint32 *) &rights->spaces[loading->space_count];
 	rights->mask = places - 1;
 	memset(rights->places, 0, sizeof(uint32) * places);
 	for (int i = 0; i < count; i++)
@@ -520,34 +588,32 @@ load_rights(const pg_uuid_t *user_id, bool ignore_change)
 	OrgusersStamp loaded_at = orgusers_now();
 	OrgusersRights *rights = NULL;
 	Loading		loading = {0};
-	Ids			spaces = {0};
+	int			group = 0;
 
 	loading.reading = orgusers_reading_begin();
 	loading.user_id = user_id;
-	loading.room = 32;
-	loading.pieces = palloc(sizeof(struct Piece) * loading.room);
-	orgusers_read(loading.reading, ORGUSERS_MEMBERSHIPS, user_id, NULL);
-	while (orgusers_read_next(loading.reading, ORGUSERS_MEMBERSHIPS))
-	{
-		pg_uuid_t	org_id = orgusers_read_uuid(loading.reading,
-												ORGUSERS_MEMBERSHIPS, 0);
-
-		if (strcmp(orgusers_read_text(loading.reading, ORGUSERS_MEMBERSHIPS, 1),
-				   "active") == 0)
-			load_membership(&loading, &org_id);
-	}
+	load_pieces(&loading);
 	put_together(&loading);
 	for (int i = 0; i < loading.org_count; i++)
 	{
 		if (loading.orgs[i].member && loading.orgs[i].roles->in_spaces)
-			load_spaces(&loading, &loading.orgs[i], &spaces);
+			load_spaces(&loading, &loading.orgs[i], &group);
 	}
 
 	orgusers_invalidation_begin();
 	if (ignore_change || orgusers_shared_changed() <= numbering->loaded_at)
-		rights = remember(&loading, &spaces, loaded_at);
+		rights = remember(&loading, loaded_at);
 	orgusers_reading_end(loading.reading);
 	return rights;
+}
+
+static bool
+has_name(OrgusersReading *reading, const pg_uuid_t *org_id,
+		 const pg_uuid_t *role_id, const char *name)
+{
+	orgusers_read(reading, ORGUSERS_ROLE, org_id, role_id);
+	return orgusers_read_next(reading, ORGUSERS_ROLE) &&
+		strcmp(orgusers_read_text(reading, ORGUSERS_ROLE, 3), name) == 0;
 }
 
 /*
@@ -559,23 +625,35 @@ bool
 orgusers_holds_role(const pg_uuid_t *user_id, const pg_uuid_t *org_id,
 					const char *name)
 {
-	OrgusersReading *reading = orgusers_reading_begin();
+	OrgusersReading *reading;
 	bool		holds = false;
 
+	orgusers_invalidation_begin();
+	reading = orgusers_reading_begin();
 	orgusers_read(reading, ORGUSERS_MEMBERSHIPS, user_id, org_id);
 	if (orgusers_read_next(reading, ORGUSERS_MEMBERSHIPS) &&
 		strcmp(orgusers_read_text(reading, ORGUSERS_MEMBERSHIPS, 1),
 			   "active") == 0)
 	{
-		Ids			roles = held(reading, org_id, user_id,
-								 ORGUSERS_DIRECT_ROLES, ORGUSERS_GROUP_ROLES);
-
-		for (int i = 0; i < roles.count && !holds; i++)
+		orgusers_read(reading, ORGUSERS_DIRECT_ROLES, user_id, org_id);
+		while (!holds && orgusers_read_next(reading, ORGUSERS_DIRECT_ROLES))
 		{
-			orgusers_read(reading, ORGUSERS_ROLE, org_id, &roles.ids[i]);
-			holds = orgusers_read_next(reading, ORGUSERS_ROLE) &&
-				strcmp(orgusers_read_text(reading, ORGUSERS_ROLE, 3),
-					   name) == 0;
+			pg_uuid_t	role_id = orgusers_read_uuid(reading, ORGUSERS_DIRECT_ROLES, 1);
+
+			holds = has_name(reading, org_id, &role_id, name);
+		}
+		orgusers_read(reading, ORGUSERS_GROUPS, user_id, org_id);
+		while (!holds && orgusers_read_next(reading, ORGUSERS_GROUPS))
+		{
+			pg_uuid_t	group_id = orgusers_read_uuid(reading, ORGUSERS_GROUPS, 1);
+
+			orgusers_read(reading, ORGUSERS_GROUP_ROLES, org_id, &group_id);
+			while (!holds && orgusers_read_next(reading, ORGUSERS_GROUP_ROLES))
+			{
+				pg_uuid_t	role_id = orgusers_read_uuid(reading, ORGUSERS_GROUP_ROLES, 0);
+
+				holds = has_name(reading, org_id, &role_id, name);
+			}
 		}
 	}
 	orgusers_reading_end(reading);
@@ -763,9 +841,9 @@ orgusers_rights_orgs(const OrgusersRights *rights,
 	return rights->count;
 }
 
-/* The rights in one organization, NULL for none. */
-const OrgusersOrgRights *
-orgusers_rights_in(const OrgusersRights *rights, const pg_uuid_t *org_id)
+/* As orgusers_rights_in(), for what is asked of each row. */
+static inline const OrgusersOrgRights *
+find_org(const OrgusersRights *rights, const pg_uuid_t *org_id)
 {
 	uint32		place;
 
@@ -779,6 +857,23 @@ orgusers_rights_in(const OrgusersRights *rights, const pg_uuid_t *org_id)
 			return org;
 	}
 	return NULL;
+}
+
+/* The rights in one organization, NULL for none. */
+const OrgusersOrgRights *
+orgusers_rights_in(const OrgusersRights *rights, const pg_uuid_t *org_id)
+{
+	return find_org(rights, org_id);
+}
+
+/* Whether the rights have a permission everywhere in an organization. */
+bool
+orgusers_rights_have(const OrgusersRights *rights, const pg_uuid_t *org_id,
+					 OrgusersPermission permission)
+{
+	const OrgusersOrgRights *org = find_org(rights, org_id);
+
+	return org != NULL && orgusers_org_rights_have(org, permission);
 }
 
 /* Whether a's spaces in an organization are all among b's. */

@@ -41,6 +41,9 @@ extern bool orgusers_org_rights_reach(const OrgusersOrgRights *org,
 									  OrgusersPermission permission);
 extern const pg_uuid_t *orgusers_org_rights_spaces(const OrgusersRights *rights,
 												   const OrgusersOrgRights *org);
+extern bool orgusers_rights_have(const OrgusersRights *rights,
+								 const pg_uuid_t *org_id,
+								 OrgusersPermission permission);
 extern bool orgusers_rights_in_space(const OrgusersRights *rights,
 									 const OrgusersOrgRights *org,
 									 const pg_uuid_t *space_id,

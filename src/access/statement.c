@@ -83,6 +83,25 @@ refuse_outdated(MemoryContext query_context)
 	}
 }
 
+/* Begins a statement of a query; it is not current yet. */
+static void
+begin_statement(Statement *statement, QueryDesc *query)
+{
+	statement->outer = current_statement;
+	statement->id = ++last_statement_id;
+	statement->query_context = query->estate->es_query_cxt;
+	statement->rights = NULL;
+}
+
+/* Ends the current statement, whatever came of it. */
+static void
+end_statement(Statement *statement)
+{
+	current_statement = statement->outer;
+	if (statement->rights != NULL)
+		orgusers_rights_unpin(statement->rights);
+}
+
 /*
  * run_statement
  *		ExecutorRun hook: a statement begins and ends.
@@ -90,12 +109,9 @@ refuse_outdated(MemoryContext query_context)
 static void
 run_statement(ORGUSERS_RUN_PARAMETERS)
 {
-	Statement	statement = {0};
+	Statement	statement;
 
-	statement.outer = current_statement;
-	statement.id = ++last_statement_id;
-	statement.query_context = query->estate->es_query_cxt;
-
+	begin_statement(&statement, query);
 	if (!dlist_is_empty(&reliances))
 		refuse_outdated(statement.query_context);
 
@@ -109,9 +125,7 @@ run_statement(ORGUSERS_RUN_PARAMETERS)
 	}
 	PG_FINALLY();
 	{
-		current_statement = statement.outer;
-		if (statement.rights != NULL)
-			orgusers_rights_unpin(statement.rights);
+		end_statement(&statement);
 	}
 	PG_END_TRY();
 }
@@ -126,12 +140,10 @@ run_statement(ORGUSERS_RUN_PARAMETERS)
 static void
 finish_statement(QueryDesc *query)
 {
-	Statement	statement = {0};
+	Statement	statement;
 	dlist_iter	iter;
 
-	statement.outer = current_statement;
-	statement.id = ++last_statement_id;
-	statement.query_context = query->estate->es_query_cxt;
+	begin_statement(&statement, query);
 	dlist_foreach(iter, &reliances)
 	{
 		Reliance   *reliance = dlist_container(Reliance, node, iter.cur);
@@ -154,9 +166,7 @@ finish_statement(QueryDesc *query)
 	}
 	PG_FINALLY();
 	{
-		current_statement = statement.outer;
-		if (statement.rights != NULL)
-			orgusers_rights_unpin(statement.rights);
+		end_statement(&statement);
 	}
 	PG_END_TRY();
 }
@@ -265,16 +275,11 @@ renew(OrgusersAsking *asking, Statement *statement, const pg_uuid_t *actor)
 }
 
 /*
- * orgusers_ask
- *		The actor's rights that hold at this place of a query, with the number
- *		of the permission that it asks for (if it does); NULL for an anonymous
- *		session.
- *
- * The caller has looked that the permission is not NULL.  Between rows of one
- * statement this costs comparing two ids.
+ * ask
+ *		As orgusers_ask(), at the first row of a run, or for another actor.
  */
-OrgusersAsking *
-orgusers_ask(FunctionCallInfo fcinfo, int permission_arg)
+static pg_noinline OrgusersAsking *
+ask(FunctionCallInfo fcinfo, int permission_arg)
 {
 	OrgusersAsking *asking = fcinfo->flinfo->fn_extra;
 	Statement  *statement = current_statement;
@@ -315,6 +320,7 @@ orgusers_ask(FunctionCallInfo fcinfo, int permission_arg)
 		renew(asking, statement, &actor);
 		asking->numbered = false;
 	}
+	asking->actor_changes = orgusers_actor_changes;
 
 	/*
 	 * A parameter counts as a constant, but only within a run: PL/pgSQL keeps
@@ -337,6 +343,27 @@ orgusers_ask(FunctionCallInfo fcinfo, int permission_arg)
 			rely(statement, asking->rights, asking->permission, key);
 	}
 	return asking;
+}
+
+/*
+ * orgusers_ask
+ *		The actor's rights that hold at this place of a query, with the number
+ *		of the permission that it asks for (if it does); NULL for an anonymous
+ *		session.
+ *
+ * The caller has looked that the permission is not NULL.  Between rows of one
+ * statement this costs comparing two numbers.
+ */
+OrgusersAsking *
+orgusers_ask(FunctionCallInfo fcinfo, int permission_arg)
+{
+	OrgusersAsking *asking = fcinfo->flinfo->fn_extra;
+
+	if (asking != NULL && asking->numbered && current_statement != NULL &&
+		asking->statement_id == current_statement->id &&
+		asking->actor_changes == orgusers_actor_changes)
+		return asking;
+	return ask(fcinfo, permission_arg);
 }
 
 /*

@@ -11,6 +11,7 @@
 typedef struct OrgusersAsking
 {
 	uint64		statement_id;	/* 0: a statement of its own, each time */
+	uint64		actor_changes;	/* count at which it got its rights */
 	OrgusersRights *rights;
 	OrgusersPermission permission;
 	bool		constant;		/* the permission is the same for a whole run */

@@ -47,6 +47,21 @@ COMMENT ON FUNCTION orgusers.set_root() IS 'Trigger: a new organization without 
 CREATE TRIGGER set_root BEFORE INSERT ON orgusers.organizations FOR EACH ROW WHEN (NEW.root_id IS NULL) EXECUTE FUNCTION orgusers.set_root();
 COMMENT ON TRIGGER set_root ON orgusers.organizations IS 'A new organization without a root gets its parent''s, or itself';
 
+-- The root is read before anything is locked, so it must not change; nor the policy of a sub-account, hence of a tree.
+-- After the row is written: another trigger could still have changed it before.
+CREATE FUNCTION orgusers.keep_tree() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RAISE EXCEPTION USING ERRCODE = 'OU115', TABLE = TG_TABLE_NAME, SCHEMA = TG_TABLE_SCHEMA, CONSTRAINT = TG_NAME,
+        MESSAGE = 'an organization stays where it is in its tree, and a sub-account under its policy',
+        HINT = 'Make a new organization there.';
+END $$;
+COMMENT ON FUNCTION orgusers.keep_tree() IS 'Trigger: an organization keeps its parent and root, and a sub-account its policy (OU115)';
+CREATE TRIGGER keep_tree AFTER UPDATE ON orgusers.organizations FOR EACH ROW
+    WHEN ((OLD.parent_id, OLD.root_id) IS DISTINCT FROM (NEW.parent_id, NEW.root_id) OR (OLD.policy <> NEW.policy AND NEW.parent_id IS NOT NULL))
+    EXECUTE FUNCTION orgusers.keep_tree();
+COMMENT ON TRIGGER keep_tree ON orgusers.organizations IS 'An organization keeps its parent and root, and a sub-account its policy';
+
 CREATE TABLE orgusers.memberships (
     org_id         uuid NOT NULL REFERENCES orgusers.organizations ON DELETE CASCADE,
     user_id        uuid NOT NULL REFERENCES orgusers.users ON DELETE CASCADE,

@@ -187,30 +187,19 @@ COMMENT ON FUNCTION orgusers.list_space_users(uuid, text, orgusers.email, intege
 CREATE FUNCTION orgusers.set_user_permissions(org_id uuid, user_id uuid, permissions text[]) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    wanted  text[] := ARRAY(SELECT DISTINCT p FROM unnest(permissions) p);
-    held    text[];
-    refused text;
+    wanted text[];
+    held   text[];
 BEGIN
     PERFORM orgusers.authorize_change(set_user_permissions.org_id, 'permissions.assign');
     PERFORM orgusers.require_kind((orgusers.member(set_user_permissions.org_id, set_user_permissions.user_id)).holds_seat OR wanted = '{}',
         'a free user has no single permissions');
     PERFORM orgusers.refuse_self(set_user_permissions.org_id, set_user_permissions.user_id,
         (orgusers.policy_of(set_user_permissions.org_id)).own_role_change, 'change the permissions of');
-    SELECT coalesce(p, 'NULL') INTO refused FROM unnest(wanted) p
-        WHERE NOT EXISTS (SELECT FROM orgusers.permissions k WHERE k.key = p) LIMIT 1;
-    IF FOUND THEN
-        RAISE EXCEPTION USING ERRCODE = 'OU105', MESSAGE = format('no such permission: %s', quote_ident(left(refused, 200))),
-            HINT = 'The table orgusers.permissions lists them.';
-    END IF;
+    wanted := orgusers.known_permissions(permissions);
     held := ARRAY(SELECT mp.permission FROM orgusers.membership_permissions mp
                   WHERE mp.org_id = set_user_permissions.org_id AND mp.user_id = set_user_permissions.user_id);
-    -- Nobody gives or takes what they have not.
-    SELECT p INTO refused FROM ((SELECT unnest(wanted) EXCEPT SELECT unnest(held)) UNION (SELECT unnest(held) EXCEPT SELECT unnest(wanted))) AS c (p)
-        WHERE NOT orgusers.can(set_user_permissions.org_id, p) ORDER BY p LIMIT 1;
-    IF FOUND THEN
-        RAISE EXCEPTION USING ERRCODE = 'OU108', MESSAGE = format('you may neither give nor take the permission %s', quote_ident(refused)),
-            HINT = 'Ask a user of the organization who has it.';
-    END IF;
+    PERFORM orgusers.require_permissions(set_user_permissions.org_id,
+        ARRAY((SELECT unnest(wanted) EXCEPT SELECT unnest(held)) UNION (SELECT unnest(held) EXCEPT SELECT unnest(wanted))));
     DELETE FROM orgusers.membership_permissions mp
         WHERE mp.org_id = set_user_permissions.org_id AND mp.user_id = set_user_permissions.user_id AND mp.permission <> ALL (wanted);
     INSERT INTO orgusers.membership_permissions (org_id, user_id, permission)

@@ -23,6 +23,9 @@ int			orgusers_assertion_leeway = 0;
 
 static char *user_id_setting = NULL;
 
+/* How often the actor was set, so that others can tell that nothing changed. */
+uint64		orgusers_actor_changes = 0;
+
 /* What user_id_setting says. */
 static bool signed_in = false;
 static pg_uuid_t signed_in_user;
@@ -59,6 +62,7 @@ assign_user_id(const char *newval, void *extra)
 {
 	(void) extra;
 
+	orgusers_actor_changes++;
 	signed_in = orgusers_parse_uuid(newval, &signed_in_user);
 }
 

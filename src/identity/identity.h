@@ -13,5 +13,6 @@ extern void orgusers_set_current_user(const pg_uuid_t *user_id,
 extern bool orgusers_find_user(const pg_uuid_t *user_id, bool *verified);
 
 extern int	orgusers_assertion_leeway;
+extern uint64 orgusers_actor_changes;
 
 #endif							/* ORGUSERS_IDENTITY_H */

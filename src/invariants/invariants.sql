@@ -8,7 +8,7 @@ COMMENT ON FUNCTION orgusers.next_epoch(bigint, xid) IS 'The next epoch of an or
 CREATE FUNCTION orgusers.lock_organization(org_id uuid) RETURNS boolean
     LANGUAGE c VOLATILE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'orgusers_lock_organization';
-COMMENT ON FUNCTION orgusers.lock_organization(uuid) IS 'Takes, until the end of the transaction, the lock that guards an organization''s seats, role holders, billing admin and plan: updates its epoch, once a transaction. Whoever changes those calls it first and then reads with a new command. Returns whether the organization exists. A serialization failure (40001) at REPEATABLE READ and above means that it has changed meanwhile. Internal';
+COMMENT ON FUNCTION orgusers.lock_organization(uuid) IS 'Takes, until the end of the transaction, the lock that guards an organization''s seats, role holders, billing admin and plan: updates its epoch, once a transaction, and before it that of its tree''s root where the policy has unique_in_tree. Whoever changes those calls it first and then reads with a new command. Returns whether the organization exists. A serialization failure (40001) at REPEATABLE READ and above means that it has changed meanwhile. Internal';
 
 CREATE FUNCTION orgusers.seats_check() RETURNS trigger
     LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'orgusers_seats_check';
@@ -25,6 +25,18 @@ COMMENT ON FUNCTION orgusers.billing_admin_check() IS 'Constraint trigger: the b
 CREATE FUNCTION orgusers.spaces_check() RETURNS trigger
     LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'orgusers_spaces_check';
 COMMENT ON FUNCTION orgusers.spaces_check() IS 'Constraint trigger: no holder of a role has more spaces assigned than its template''s most (OU306). The argument is the column that says whose spaces a row is about';
+
+CREATE FUNCTION orgusers.member_in_tree_check() RETURNS trigger
+    LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'orgusers_member_in_tree_check';
+COMMENT ON FUNCTION orgusers.member_in_tree_check() IS 'Constraint trigger: under a policy with unique_in_tree a user''s address is used nowhere else in the tree (OU307)';
+
+CREATE FUNCTION orgusers.invitation_in_tree_check() RETURNS trigger
+    LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'orgusers_invitation_in_tree_check';
+COMMENT ON FUNCTION orgusers.invitation_in_tree_check() IS 'Constraint trigger: under a policy with unique_in_tree an invited address is used nowhere else in the tree (OU307)';
+
+CREATE FUNCTION orgusers.email_in_tree_check() RETURNS trigger
+    LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'orgusers_email_in_tree_check';
+COMMENT ON FUNCTION orgusers.email_in_tree_check() IS 'Constraint trigger: an address that a user takes on is not invited elsewhere in a tree with unique_in_tree that the user is in (OU307)';
 
 CREATE FUNCTION orgusers.truncate_check() RETURNS trigger
     LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'orgusers_truncate_check';
@@ -71,6 +83,26 @@ CREATE CONSTRAINT TRIGGER most_spaces AFTER UPDATE ON orgusers.roles
     EXECUTE FUNCTION orgusers.spaces_check('id');
 COMMENT ON TRIGGER most_spaces ON orgusers.roles IS 'No holder of a role has more spaces than its template''s most';
 
+-- At the end of the statement, too.
+CREATE CONSTRAINT TRIGGER address_in_tree AFTER INSERT ON orgusers.memberships
+    DEFERRABLE FOR EACH ROW EXECUTE FUNCTION orgusers.member_in_tree_check();
+COMMENT ON TRIGGER address_in_tree ON orgusers.memberships IS 'An address is used once in a tree, where the policy says so';
+CREATE CONSTRAINT TRIGGER address_in_tree_update AFTER UPDATE ON orgusers.memberships
+    DEFERRABLE FOR EACH ROW WHEN ((OLD.org_id, OLD.user_id) IS DISTINCT FROM (NEW.org_id, NEW.user_id))
+    EXECUTE FUNCTION orgusers.member_in_tree_check();
+COMMENT ON TRIGGER address_in_tree_update ON orgusers.memberships IS 'An address is used once in a tree, where the policy says so';
+CREATE CONSTRAINT TRIGGER address_in_tree AFTER INSERT ON orgusers.invitations
+    DEFERRABLE FOR EACH ROW WHEN (NEW.status = 'pending') EXECUTE FUNCTION orgusers.invitation_in_tree_check();
+COMMENT ON TRIGGER address_in_tree ON orgusers.invitations IS 'An address is used once in a tree, where the policy says so';
+CREATE CONSTRAINT TRIGGER address_in_tree_update AFTER UPDATE ON orgusers.invitations
+    DEFERRABLE FOR EACH ROW
+    WHEN (NEW.status = 'pending' AND (OLD.org_id, OLD.email, OLD.status, OLD.expires_at) IS DISTINCT FROM (NEW.org_id, NEW.email, NEW.status, NEW.expires_at))
+    EXECUTE FUNCTION orgusers.invitation_in_tree_check();
+COMMENT ON TRIGGER address_in_tree_update ON orgusers.invitations IS 'An address is used once in a tree, where the policy says so';
+CREATE CONSTRAINT TRIGGER address_in_tree AFTER UPDATE ON orgusers.users
+    DEFERRABLE FOR EACH ROW WHEN (OLD.email IS DISTINCT FROM NEW.email) EXECUTE FUNCTION orgusers.email_in_tree_check();
+COMMENT ON TRIGGER address_in_tree ON orgusers.users IS 'An address is used once in a tree, where the policy says so';
+
 -- At commit: handing over takes two steps, in either order.
 CREATE CONSTRAINT TRIGGER holders AFTER INSERT OR UPDATE OR DELETE ON orgusers.membership_roles
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION orgusers.holders_check();
@@ -113,7 +145,8 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'OU009', MESSAGE = 'a plan''s seats can be lowered at READ COMMITTED only',
             HINT = 'SET TRANSACTION ISOLATION LEVEL READ COMMITTED.';
     END IF;
-    FOR org IN SELECT s.org_id FROM orgusers.subscriptions s WHERE s.plan = NEW.id ORDER BY s.org_id LOOP
+    FOR org IN SELECT s.org_id FROM orgusers.subscriptions s JOIN orgusers.organizations o ON o.id = s.org_id
+               WHERE s.plan = NEW.id ORDER BY o.root_id, o.id LOOP
         PERFORM orgusers.lock_organization(org);
         SELECT count(*) INTO used FROM orgusers.memberships m WHERE m.org_id = org AND m.status = 'active' AND m.holds_seat;
         IF used > NEW.seats THEN
@@ -133,7 +166,8 @@ COMMENT ON TRIGGER seats ON orgusers.plans IS 'A plan keeps the seats that its o
 CREATE FUNCTION orgusers.check_now() RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    SET CONSTRAINTS orgusers.seats, orgusers.seats_update, orgusers.most_spaces, orgusers.holders, orgusers.billing_admin IMMEDIATE;
+    SET CONSTRAINTS orgusers.seats, orgusers.seats_update, orgusers.most_spaces, orgusers.address_in_tree, orgusers.address_in_tree_update,
+                    orgusers.holders, orgusers.billing_admin IMMEDIATE;
     SET CONSTRAINTS orgusers.holders, orgusers.billing_admin DEFERRED;
 END $$;
 COMMENT ON FUNCTION orgusers.check_now() IS 'Runs the checks that wait for the commit, so that a call which must be refused is refused in the call. What the transaction has set with SET CONSTRAINTS for them is as by default afterwards. Internal';

@@ -136,7 +136,44 @@ BEGIN
     SELECT * INTO opened FROM orgusers.invitation_by_token(token);
     RETURN orgusers.accept(opened.org_id, opened.invitation_id, token);
 END $$;
-COMMENT ON FUNCTION orgusers.accept_invitation(orgusers.invitation_token) IS 'Accepts the invitation that a token opens; returns the organization''s id, also when the actor has accepted it before. Pass the token as a bound parameter of its type: then the server''s log shows no usable token. Any signed-in user with the invited address: a token that came by mail proves it, one from invitation_link() needs it verified before. OU001 nobody is signed in, OU110 deactivated there, OU113 a user there, with roles of the other kind (free or not), OU203 the token opens nothing, OU204 expired, OU205 answered or canceled, OU206 for another address, OU207 address not verified, OU210 the inviter''s authority has ended, OU301 no seat left, OU304 too many holders of a role, OU306 more spaces than a role can have';
+COMMENT ON FUNCTION orgusers.accept_invitation(orgusers.invitation_token) IS 'Accepts the invitation that a token opens; returns the organization''s id, also when the actor has accepted it before. Pass the token as a bound parameter of its type: then the server''s log shows no usable token. Any signed-in user with the invited address: a token that came by mail proves it, one from invitation_link() needs it verified before. OU001 nobody is signed in, OU110 deactivated there, OU113 a user there, with roles of the other kind (free or not), OU203 the token opens nothing, OU204 expired, OU205 answered or canceled, OU206 for another address, OU207 address not verified, OU210 the inviter''s authority has ended, OU301 no seat left, OU304 too many holders of a role, OU306 more spaces than a role can have, OU307 the address is used elsewhere in the tree, OU404 no mail template';
+
+CREATE FUNCTION orgusers.register_and_accept(token orgusers.invitation_token, email orgusers.email, display_name text DEFAULT NULL,
+                                             locale text DEFAULT NULL, id uuid DEFAULT NULL)
+    RETURNS TABLE (user_id uuid, org_id uuid)
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    before     uuid := orgusers.current_user_id();
+    opened     record;
+    invitation orgusers.invitations;
+BEGIN
+    SELECT * INTO opened FROM orgusers.invitation_by_token(token);
+    SELECT * INTO STRICT invitation FROM orgusers.invitations i WHERE i.org_id = opened.org_id AND i.id = opened.invitation_id;
+    IF register_and_accept.email IS NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'OU201', MESSAGE = 'a user needs an e-mail address';
+    ELSIF register_and_accept.email <> invitation.email THEN
+        RAISE EXCEPTION USING ERRCODE = 'OU206', MESSAGE = 'the invitation is for another address',
+            HINT = 'Register with the address that was invited.';
+    ELSIF NOT opened.by_mail THEN
+        RAISE EXCEPTION USING ERRCODE = 'OU207', MESSAGE = 'this link does not prove the address',
+            HINT = 'Follow the link in the invitation''s mail, or have the address verified first.';
+    END IF;
+    PERFORM orgusers.require_open(invitation);
+    IF EXISTS (SELECT FROM orgusers.users u WHERE u.email = register_and_accept.email) THEN
+        RAISE EXCEPTION USING ERRCODE = 'OU107', MESSAGE = 'there is a user with this address',
+            HINT = 'Sign in, then accept the invitation with accept_invitation().';
+    END IF;
+    user_id := orgusers.register_user(invitation.email,
+        coalesce(register_and_accept.display_name, nullif(btrim(left(concat_ws(' ', invitation.first_name, invitation.last_name), 200)), '')),
+        register_and_accept.id, true, coalesce(register_and_accept.locale, invitation.locale));
+    -- The new user accepts; then the session is whose it was.  An error brings that back, too.
+    PERFORM orgusers.act_as(user_id);
+    org_id := orgusers.accept(opened.org_id, opened.invitation_id, token);
+    PERFORM orgusers.act_as(before);
+    RETURN NEXT;
+END $$;
+COMMENT ON FUNCTION orgusers.register_and_accept(orgusers.invitation_token, orgusers.email, text, text, uuid) IS 'For a person without an account: makes the user''s directory entry, with the invited address, which a token that came by mail proves, and accepts the invitation for this user, all or nothing; returns the user''s id, a new one unless given, and the organization''s. Name and locale are the invitation''s unless given. The session''s actor is the same afterwards. Pass the token as a bound parameter of its type. For trusted servers, which see to the password or whatever else the person will sign in with. OU106 bad name or locale, OU107 the address or id is a user''s: sign in and accept, OU201 no address, OU206 not the invited address, OU207 the token did not come by mail, and what accept_invitation() raises';
 
 CREATE FUNCTION orgusers.require_mine(org_id uuid, id uuid) RETURNS void
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -170,8 +207,11 @@ BEGIN
     PERFORM orgusers.withdraw_mail(invitation.org_id, invitation.id);
     PERFORM orgusers.enqueue_mail(invitation.org_id, 'invitation_declined', u.email, u.display_name, u.locale,
             orgusers.mail_people(orgusers.current_user_id()))
-        FROM orgusers.memberships m JOIN orgusers.users u ON u.id = m.user_id
-        WHERE m.org_id = invitation.org_id AND m.user_id = invitation.invited_by AND m.status = 'active';
+        FROM orgusers.users u
+        WHERE u.id = invitation.invited_by
+          -- who belongs there still, or reaches it from an account above
+          AND (EXISTS (SELECT FROM orgusers.memberships m WHERE m.org_id = invitation.org_id AND m.user_id = u.id AND m.status = 'active')
+               OR orgusers.has_right(u.id, invitation.org_id, 'users.invite'));
 END $$;
 COMMENT ON FUNCTION orgusers.decline(uuid, uuid, orgusers.invitation_token) IS 'Declines the invitation and mails its inviter. See decline_invitation(). Internal';
 

@@ -67,18 +67,6 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION orgusers.send_invitations(uuid, uuid[]) IS 'Mails invitations, each with a new token. OU401 no mailer key, OU404 no mail template. Internal';
 
-CREATE FUNCTION orgusers.has_declined(org_id uuid, email orgusers.email) RETURNS boolean
-    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    RETURN EXISTS (SELECT FROM orgusers.organizations o
-                   JOIN orgusers.policies p ON p.id = o.policy
-                   JOIN orgusers.invitations i ON i.email = has_declined.email AND i.status = 'declined'
-                   JOIN orgusers.organizations t ON t.id = i.org_id
-                   WHERE o.id = has_declined.org_id AND p.declined_blocks
-                     AND (t.id = o.id OR p.unique_in_tree AND t.root_id = o.root_id));
-END $$;
-COMMENT ON FUNCTION orgusers.has_declined(uuid, orgusers.email) IS 'Whether a declined invitation blocks the address, as the policy says: one of the organization, or anywhere in the tree when an address is used once there. Internal';
-
 CREATE FUNCTION orgusers.read_invitations(invitations jsonb)
     RETURNS TABLE (place integer, address text, email orgusers.email, roles text[], groups text[], spaces text[],
                    first_name text, last_name text, locale text, refusal text[])
@@ -238,11 +226,14 @@ BEGIN
                     WHEN (SELECT true FROM orgusers.users u JOIN orgusers.memberships m ON m.user_id = u.id
                           WHERE u.email = a.email AND m.org_id = invite.org_id)
                     THEN ARRAY['OU209', 'this address is a user''s of the organization', 'A deactivated user comes back with reactivate_user().']
-                    WHEN rules.declined_blocks AND orgusers.has_declined(invite.org_id, a.email)
+                    WHEN rules.declined_blocks AND (SELECT true FROM orgusers.invitations i
+                                                    WHERE i.email = a.email AND i.status = 'declined' AND i.org_id = invite.org_id LIMIT 1)
                     THEN ARRAY['OU208', 'this address has declined an invitation', 'Remove that invitation first, with remove_invitation().']
                     WHEN NOT former.expired
                     THEN ARRAY['OU208', 'this address has a pending invitation to the organization',
                                'Send it again with resend_invitation(), or withdraw it with cancel_invitation().']
+                    WHEN rules.unique_in_tree AND orgusers.tree_refusal(invite.org_id, a.email) IS NOT NULL
+                    THEN orgusers.tree_refusal(invite.org_id, a.email)
                     WHEN NOT orgusers.is_locale(a.locale)
                     THEN ARRAY['OU106', 'this locale is not usable', 'A locale is a language tag such as en or pt-BR.']
                     WHEN NOT (orgusers.is_name(coalesce(a.first_name, 'none')) AND orgusers.is_name(coalesce(a.last_name, 'none')))
@@ -324,7 +315,7 @@ BEGIN
     END IF;
     RETURN made.id;
 END $$;
-COMMENT ON FUNCTION orgusers.invite_user(uuid, orgusers.email, text[], text[], text, text, text, boolean, text[]) IS 'Invites an address to the organization with roles, groups and spaces, by name (no role named: the policy''s default ones), and mails the invitation, unless send is false: then invitation_link() gives a token. Returns the invitation''s id. Needs users.invite, and each role, also one that a group carries, must be one that the actor''s roles may give; spaces need spaces.assign. An invitation counts for the policy''s daily_invitations, sent or not. OU103 no such role, OU104 no such group, OU106 bad name or locale, OU108 role not the actor''s to give, OU111 no such space, OU113 roles of both kinds, or a free one with a group, OU118 more spaces than the policy allows at once, OU201 no address, OU208 pending or blocking invitation, OU209 a user already, OU212 the day''s invitations are used up, OU301 no seat left, OU306 more spaces than a role can have, OU401 no mailer key, OU404 no mail template, and what require() raises';
+COMMENT ON FUNCTION orgusers.invite_user(uuid, orgusers.email, text[], text[], text, text, text, boolean, text[]) IS 'Invites an address to the organization with roles, groups and spaces, by name (no role named: the policy''s default ones), and mails the invitation, unless send is false: then invitation_link() gives a token. Returns the invitation''s id. Needs users.invite, and each role, also one that a group carries, must be one that the actor''s roles may give; spaces need spaces.assign. An invitation counts for the policy''s daily_invitations, sent or not. OU103 no such role, OU104 no such group, OU106 bad name or locale, OU108 role not the actor''s to give, OU111 no such space, OU113 roles of both kinds, or a free one with a group, OU118 more spaces than the policy allows at once, OU201 no address, OU208 pending or blocking invitation, OU209 a user already, OU212 the day''s invitations are used up, OU301 no seat left, OU306 more spaces than a role can have, OU307 used elsewhere in the tree, OU401 no mailer key, OU404 no mail template, and what require() raises';
 
 CREATE FUNCTION orgusers.invite_users(org_id uuid, invitations jsonb, send boolean DEFAULT true)
     RETURNS TABLE (place integer, email text, invitation_id uuid, sqlstate text, message text, hint text)
@@ -453,16 +444,13 @@ BEGIN
             expires_at = clock_timestamp() + (orgusers.policy_of(i.org_id)).invitation_lifetime
         WHERE i.org_id = renewed.org_id AND i.id = renewed.id
         RETURNING * INTO renewed;
+    PERFORM orgusers.refuse_in_tree(renewed.org_id, renewed.email);
     -- What was mailed before, or waits to be, opens nothing any more.
     PERFORM orgusers.withdraw_mail(renewed.org_id, renewed.id);
     DELETE FROM orgusers.invitation_tokens t WHERE t.org_id = renewed.org_id AND t.invitation_id = renewed.id AND t.kind = 'mail';
-    IF orgusers.has_declined(renewed.org_id, renewed.email) THEN
-        RAISE EXCEPTION USING ERRCODE = 'OU208', MESSAGE = 'this address has declined an invitation',
-            HINT = 'Remove that invitation first, with remove_invitation().';
-    END IF;
     PERFORM orgusers.send_invitations(renewed.org_id, ARRAY[renewed.id]);
 END $$;
-COMMENT ON FUNCTION orgusers.resend_invitation(uuid, uuid) IS 'Mails a pending or expired invitation again with a new token and the whole lifetime; tokens mailed earlier end. The actor becomes its inviter. Needs users.invite and the right to give its roles. OU108 roles not the actor''s to give, OU205 answered or canceled, OU208 another one has been declined, and blocks, OU211 no such invitation, OU212 the day''s invitations are used up, OU301 expired, and no seat left, OU401 no mailer key, OU404 no mail template, and what require() raises';
+COMMENT ON FUNCTION orgusers.resend_invitation(uuid, uuid) IS 'Mails a pending or expired invitation again with a new token and the whole lifetime; tokens mailed earlier end. The actor becomes its inviter. Needs users.invite and the right to give its roles. OU108 roles not the actor''s to give, OU205 answered or canceled, OU208 declined elsewhere in the tree, OU211 no such invitation, OU212 the day''s invitations are used up, OU301 expired, and no seat left, OU307 used elsewhere in the tree, OU401 no mailer key, OU404 no mail template, and what require() raises';
 
 CREATE FUNCTION orgusers.invitation_link(org_id uuid, id uuid) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -17,6 +17,7 @@ CREATE TABLE orgusers.invitations (
     CHECK ((status = 'pending') = (closed_at IS NULL))
 );
 CREATE UNIQUE INDEX invitations_one_pending ON orgusers.invitations (org_id, email) WHERE status = 'pending';
+CREATE INDEX invitations_org_id_email_id_idx ON orgusers.invitations (org_id, email, id DESC);
 CREATE INDEX invitations_pending_email_idx ON orgusers.invitations (email) WHERE status = 'pending';
 CREATE INDEX invitations_declined_email_idx ON orgusers.invitations (email) WHERE status = 'declined';
 COMMENT ON TABLE orgusers.invitations IS 'Invitations of an organization, one row for each, whatever became of it';

@@ -73,7 +73,7 @@ DECLARE
     missing text;
     ids     uuid[];
 BEGIN
-    SELECT o.name AS organization, o.policy, o.time_zone, p.product_name AS product INTO about
+    SELECT o.name AS organization, o.external_id, o.policy, o.time_zone, p.product_name AS product INTO about
         FROM orgusers.organizations o JOIN orgusers.policies p ON p.id = o.policy
         WHERE o.id = enqueue_mails.org_id;
     IF NOT FOUND THEN
@@ -96,10 +96,14 @@ BEGIN
             USING ERRCODE = 'OU009', DETAIL = 'An invitation has an id, an expiry and a token; no other mail has a token.';
     END IF;
 
-    variables := variables - 'link' || jsonb_build_object('product', about.product, 'organization', about.organization);
+    variables := variables - 'link' || jsonb_build_object(
+        'product', about.product,
+        'organization', about.organization,
+        'organization_line', about.organization || coalesce(' (' || about.external_id || ')', ''),
+        'customer_id', coalesce(about.external_id, ''));
     SELECT string_agg(name, ', ') INTO missing
         FROM unnest(orgusers.mail_placeholders(kind)) name
-        WHERE NOT variables ? name AND name NOT IN ('link', 'recipient') AND NOT (kind = 'invitation' AND name = 'expires_at');
+        WHERE NOT variables ? name AND name NOT IN ('link', 'recipient') AND NOT (kind = 'invitation' AND name IN ('expires_at', 'roles'));
     IF missing IS NOT NULL THEN
         RAISE EXCEPTION 'mail of kind "%" lacks variables: %', kind, missing USING ERRCODE = 'OU009';
     END IF;
@@ -110,8 +114,11 @@ BEGIN
             SELECT enqueue_mails.org_id, about.policy, enqueue_mails.kind, m.recipient, m.recipient_name, coalesce(m.locale, 'en'),
                    enqueue_mails.variables
                        || jsonb_build_object('recipient', coalesce(nullif(btrim(m.recipient_name), ''), m.recipient::text))
-                       || CASE kind WHEN 'invitation' THEN jsonb_build_object('expires_at',
-                              to_char(m.expires_at AT TIME ZONE about.time_zone, 'YYYY-MM-DD HH24:MI') || ' (' || about.time_zone || ')')
+                       || CASE kind WHEN 'invitation' THEN jsonb_build_object(
+                              'expires_at', to_char(m.expires_at AT TIME ZONE about.time_zone, 'YYYY-MM-DD HH24:MI') || ' (' || about.time_zone || ')',
+                              'roles', (SELECT coalesce(left(string_agg(r.name, ', ' ORDER BY r.name), 1000), '-')
+                                        FROM orgusers.invitation_roles ir JOIN orgusers.roles r ON r.org_id = ir.org_id AND r.id = ir.role_id
+                                        WHERE ir.org_id = enqueue_mails.org_id AND ir.invitation_id = m.invitation_id))
                           ELSE '{}' END,
                    m.invitation_id, m.expires_at, m.sealed_token, m.mailer_key_id, i.id
             FROM orgusers.installation i, unnest(mails) m

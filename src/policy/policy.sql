@@ -66,7 +66,8 @@ CREATE TABLE orgusers.policies (
     daily_invitations   integer CHECK (daily_invitations > 0),
     spaces_per_call     integer CHECK (spaces_per_call > 0),
     unique_in_tree      boolean NOT NULL DEFAULT false,
-    welcome_mail        boolean NOT NULL DEFAULT false
+    welcome_mail        boolean NOT NULL DEFAULT false,
+    activity_interval   interval NOT NULL DEFAULT '5 minutes' CHECK (activity_interval >= '0')
 );
 COMMENT ON TABLE orgusers.policies IS 'A rule-book for organizations: one row of switches, with its role templates and mail templates. Edited by the database''s owner with plain SQL';
 COMMENT ON COLUMN orgusers.policies.default_plan IS 'Plan of an organization made under this policy';
@@ -84,6 +85,7 @@ COMMENT ON COLUMN orgusers.policies.daily_invitations IS 'Most invitations that 
 COMMENT ON COLUMN orgusers.policies.spaces_per_call IS 'Most new spaces that one call assigns to a user or an invitation; NULL is no limit';
 COMMENT ON COLUMN orgusers.policies.unique_in_tree IS 'An address is used once in an account and all its sub-accounts: as a user''s or in a pending invitation';
 COMMENT ON COLUMN orgusers.policies.welcome_mail IS 'Who becomes a user of an organization under this policy for the first time gets a mail of the kind welcome';
+COMMENT ON COLUMN orgusers.policies.activity_interval IS 'How far the last activity that list_users() shows may be behind: record_activity() writes no more often for a user and organization';
 SELECT pg_extension_config_dump('orgusers.policies', '');
 
 CREATE TABLE orgusers.role_templates (
@@ -100,22 +102,26 @@ CREATE TABLE orgusers.role_templates (
     reaches_below boolean NOT NULL DEFAULT false,
     editable      boolean NOT NULL DEFAULT false,
     joinable      boolean NOT NULL DEFAULT false,
+    in_charge     boolean NOT NULL DEFAULT false,
     PRIMARY KEY (policy, id),
     UNIQUE (policy, id, holds_seat),
     UNIQUE (policy, name),
+    UNIQUE (policy, id, editable),
     CHECK (most_spaces IS NULL OR NOT all_spaces),
-    CHECK (NOT editable OR (least_holders = 0 AND most_holders IS NULL AND NOT founder))
+    -- Who edits a role gives what they have in the organization, which need not be theirs in its sub-accounts.
+    CHECK (NOT editable OR (least_holders = 0 AND most_holders IS NULL AND NOT founder AND NOT reaches_below))
 );
 COMMENT ON TABLE orgusers.role_templates IS 'Roles that every organization under the policy has. What such a role permits is the template''s, for all its organizations at once';
 COMMENT ON COLUMN orgusers.role_templates.founder IS 'Given to the user who makes an organization';
 COMMENT ON COLUMN orgusers.role_templates.by_default IS 'Given by an invitation that names no role';
-COMMENT ON COLUMN orgusers.role_templates.least_holders IS 'No change may leave an organization with fewer active holders. A raised number binds the next change of each organization';
+COMMENT ON COLUMN orgusers.role_templates.least_holders IS 'No change may take an active holder away from an organization and leave it with fewer. A raised number binds the next such change of each organization';
 COMMENT ON COLUMN orgusers.role_templates.most_holders IS 'No change may leave an organization with more active holders; NULL is no limit. A lowered number binds the next change of each organization';
 COMMENT ON COLUMN orgusers.role_templates.most_spaces IS 'Most spaces that can be assigned to a holder, directly and by groups; NULL is no limit. Of several roles the smallest counts. A lowered number binds the next change about each user';
 COMMENT ON COLUMN orgusers.role_templates.holds_seat IS 'Holders take a seat of the plan; otherwise the role is free. A user holds roles of one kind only; who holds a free one has no groups and no single permissions beside it. Cannot change while somebody holds the role (23503)';
 COMMENT ON COLUMN orgusers.role_templates.reaches_below IS 'What the role permits in an account it permits in all its sub-accounts, too';
-COMMENT ON COLUMN orgusers.role_templates.editable IS 'An organization may change what its role permits, delete the role, and make further roles like it';
+COMMENT ON COLUMN orgusers.role_templates.editable IS 'An organization may change what its role permits, delete the role, and make further roles like it. Never a founder''s role, one with a least or greatest number of holders, or one that reaches below';
 COMMENT ON COLUMN orgusers.role_templates.joinable IS 'The role can be given by join links and join domains, without an invitation';
+COMMENT ON COLUMN orgusers.role_templates.in_charge IS 'Given to the person who is put in charge of a new sub-account; where no role is marked, the founder''s roles are';
 COMMENT ON COLUMN orgusers.role_templates.all_spaces IS 'Holders reach every space of the organization; otherwise only the spaces assigned to them or to their groups';
 SELECT pg_extension_config_dump('orgusers.role_templates', '');
 
@@ -181,8 +187,10 @@ BEGIN ATOMIC
         ('subaccounts.manage',  'Make sub-accounts'),
         ('joining.manage',      'Make and revoke join links, and claim join domains'),
         ('audit.view',          'Read the audit trail'),
-        ('billing.view',        'See the plan, the billing admin, the further billing addresses, and what is billed'),
-        ('billing.manage',      'Change the billing admin and the further billing addresses')
+        ('billing.view',        'See the plan, the billing admin and the further billing addresses'),
+        ('billing.statement',   'See what seats are used and billed'),
+        ('billing.manage',      'Change the billing admin and the further billing addresses'),
+        ('subscription.manage', 'Change the plan; the application requires it before it calls set_plan()')
     ON CONFLICT DO NOTHING;
     INSERT INTO orgusers.permissions (key, description, scope) VALUES
         ('spaces.view',   'See spaces and who is assigned to them',                  'space'),

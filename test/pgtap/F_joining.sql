@@ -150,7 +150,10 @@ SELECT act('una');
 SELECT throws_ok(format('SELECT orgusers.join_organization(%L)', :'token'), 'OU301', NULL, 'F6: without a seat nobody joins');
 SELECT is(uses(), 1, 'F6: and no use is counted');
 SELECT as_owner('UPDATE orgusers.plans SET seats = NULL WHERE id = ''paid''');
+SELECT as_owner('UPDATE orgusers.policies SET welcome_mail = true');
 SELECT lives_ok(format('SELECT orgusers.join_organization(%L)', :'token'), 'F6: with one, the same person does');
+SELECT is(mails('una'), 'welcome', 'F6: and is welcomed, if the policy says so');
+SELECT as_owner('UPDATE orgusers.policies SET welcome_mail = false');
 SELECT ok(orgusers.can(:'acme', 'organization.view'), 'F6: and has the rights at once');
 
 -- Domains

@@ -27,13 +27,21 @@ CREATE FUNCTION template(subject text, body_text text DEFAULT 'x', body_html tex
     RETURNS void LANGUAGE sql AS
     $$ INSERT INTO orgusers.mail_templates VALUES ('plans_and_groups', kind, locale, subject, body_text, body_html)
        ON CONFLICT ON CONSTRAINT mail_templates_pkey DO UPDATE SET subject = excluded.subject, body_text = excluded.body_text, body_html = excluded.body_html $$;
-SELECT results_eq('SELECT kind FROM orgusers.mail_templates ORDER BY 1',
-    ARRAY['billing_admin_changed', 'invitation', 'invitation_canceled', 'invitation_declined', 'user_removed'], 'a rule-book has a template of each kind');
+SELECT results_eq('SELECT kind, string_agg(locale, '' '' ORDER BY locale) FROM orgusers.mail_templates GROUP BY kind ORDER BY kind COLLATE "C"',
+    $$SELECT k, 'de en' FROM unnest(ARRAY['billing_admin_changed', 'invitation', 'invitation_canceled', 'invitation_declined', 'user_deactivated', 'user_left',
+        'user_reactivated', 'user_removed', 'welcome']) k$$, 'a rule-book has a template of each kind in each language');
+SELECT is_empty($$SELECT kind, locale, p FROM orgusers.mail_templates, unnest(orgusers.mail_placeholders(kind)) p
+    WHERE p NOT IN ('customer_id', 'organization') AND (strpos(body_text, '{{' || p || '}}') = 0 OR strpos(body_html, '{{' || p || '}}') = 0)$$,
+    'and each says all there is to say, as text and as HTML');
+SELECT is_empty($$SELECT kind, locale FROM orgusers.mail_templates WHERE (locale = 'de') <> (body_text LIKE 'Guten Tag {{recipient}},%')
+    OR strpos(body_html, '<html lang="' || locale || '">') = 0 OR body_html ~ '<p>\s*</p>'$$, 'in its language');
+SELECT is_empty($$SELECT kind FROM orgusers.mail_templates GROUP BY kind HAVING count(DISTINCT (SELECT string_agg(m[1], ' ' ORDER BY m[1]) FROM regexp_matches(subject || body_text, '{{(\w+)}}', 'g') m)) > 1$$,
+    'the languages say the same');
 SELECT is(subject, 'Your invitation to join {{organization}} in {{product}} has been canceled', 'A13: subject of the mail about a withdrawn invitation')
-    FROM orgusers.mail_templates WHERE kind = 'invitation_canceled';
+    FROM orgusers.mail_templates WHERE kind = 'invitation_canceled' AND locale = 'en';
 UPDATE orgusers.mail_templates SET subject = 'mine' WHERE kind = 'user_removed';
 SELECT lives_ok($$SELECT orgusers.install_mail_templates('plans_and_groups')$$, 'installing again');
-SELECT is(subject, 'mine', 'leaves edited templates alone') FROM orgusers.mail_templates WHERE kind = 'user_removed';
+SELECT is(subject, 'mine', 'leaves edited templates alone') FROM orgusers.mail_templates WHERE kind = 'user_removed' AND locale = 'en';
 SELECT throws_ok($$SELECT orgusers.install_mail_templates('nowhere')$$, 'OU105', NULL, 'templates need a policy');
 SELECT lives_ok(format('SELECT template(%L, %L)', s, s), 'well formed: ' || s) FROM unnest(ARRAY[
     'plain', '{{organization}}', '{{product}}{{recipient}}', '{', '}}', '{ {', '{{{{', '{{{{name}}', 'a{b}c', 'ü {{product}} ü']) s;
@@ -68,7 +76,7 @@ DELETE FROM orgusers.mail_templates WHERE locale = 'xx';
 
 -- Enqueuing
 SELECT enqueue('user_removed', recipient => 'Bob@Example.com') AS mail \gset
-SELECT is((row_of(:'mail')).variables, '{"product": "Example", "organization": "Acme", "recipient": "Bob@Example.com"}', 'product, organization and recipient are filled in');
+SELECT is((row_of(:'mail')).variables, '{"product": "Example", "organization": "Acme", "organization_line": "Acme", "customer_id": "", "recipient": "Bob@Example.com"}', 'product, organization and recipient are filled in');
 SELECT is((row_of(:'mail')).status, 'queued', 'queued');
 SELECT is((row_of(enqueue('user_removed', '{"product": "evil"}', name => 'Bob'))).variables ->> 'product', 'Example', 'and cannot be forged');
 SELECT is((row_of(enqueue('user_removed', name => 'Bob'))).variables ->> 'recipient', 'Bob', 'the recipient by name');
@@ -184,6 +192,7 @@ SELECT make_due();
 SELECT is((SELECT count(*) FROM orgusers.claim_mail(2)), 2::bigint, 'at most max_mails');
 SELECT is((SELECT count(DISTINCT fence) FROM orgusers.claim_mail(1000)), 1::bigint, 'one fence for a claim');
 DELETE FROM orgusers.mail_outbox;
+DELETE FROM orgusers.mail_templates WHERE locale = 'de';
 SELECT template('de', locale => 'de'), template('at', locale => 'de-AT'), template('br', locale => 'pt-BR') \g /dev/null
 CREATE FUNCTION subject_for(locale text) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN

@@ -9,7 +9,7 @@ use Test::More;
 
 my $key = '2Dl7oW4h0VTqD8VdH6GC0Xe0gS0K3mDOUQm8o5mS0Eg=';
 my @users = map { sprintf('00000000-0000-0000-0000-0000000000%02x', $_) } 0 .. 15;
-my ($free, $paid) = map { "00000000-0000-0000-0000-00000000000$_" } 'a', 'b';
+my ($free, $paid, $tree, $branch) = map { "00000000-0000-0000-0000-00000000000$_" } 'a', 'b', 'e', 'd';
 
 my $node = PostgreSQL::Test::Cluster->new('here');
 $node->init;
@@ -67,9 +67,26 @@ INSERT INTO orgusers.role_templates (policy, id, name, holds_seat) VALUES ('plan
 INSERT INTO orgusers.role_template_grants VALUES ('plans_and_groups', 'admin', 'guest');
 INSERT INTO orgusers.roles (org_id, policy, template, name) VALUES ('$paid', 'plans_and_groups', 'guest', 'GUEST'), ('$free', 'plans_and_groups', 'guest', 'GUEST');
 SELECT orgusers.set_user_roles('$paid', '$users[7]', '{GUEST}');
+SELECT orgusers.set_external_id('$paid', 'K-4711'), orgusers.record_activity('$paid'), orgusers.new_areas('$paid');
+INSERT INTO orgusers.welcomed VALUES ('$users[0]', 'plans_and_groups');
 INSERT INTO orgusers.base_permissions VALUES ('plans_and_groups', 'organization.view');
 SELECT orgusers.remove_user('$paid', '$users[9]');
 UPDATE orgusers.policies SET daily_invitations = 50;
+INSERT INTO orgusers.policies SELECT (jsonb_populate_record(p, '{"id": "tree", "unique_in_tree": true}')).* FROM orgusers.policies p;
+INSERT INTO orgusers.role_templates (policy, id, name, founder, least_holders, reaches_below) VALUES ('tree', 'admin', 'ADMIN', true, 1, true);
+INSERT INTO orgusers.role_templates (policy, id, name, by_default, editable) VALUES ('tree', 'staff', 'STAFF', true, true);
+INSERT INTO orgusers.role_template_permissions SELECT 'tree', 'admin', k FROM unnest('{organization.view,users.view,users.invite,roles.manage,roles.assign,subaccounts.manage,docs.read}'::text[]) k;
+INSERT INTO orgusers.role_template_grants VALUES ('tree', 'admin', 'admin'), ('tree', 'admin', 'staff');
+SELECT orgusers.create_organization('Tree', 'tree', '$tree');
+INSERT INTO orgusers.organizations (id, parent_id, name, external_id, policy) VALUES ('$branch', '$tree', 'Branch', 'B-1', 'tree');
+INSERT INTO orgusers.roles (org_id, policy, template, name, holds_seat) SELECT '$branch', policy, id, name, holds_seat FROM orgusers.role_templates WHERE policy = 'tree';
+SELECT orgusers.create_sub_account('$branch', 'Twig'), orgusers.create_role('$branch', 'READER', '{docs.read}');
+SELECT orgusers.edit_role('$branch', 'STAFF', permissions => '{docs.read,users.view}');
+INSERT INTO orgusers.memberships (org_id, user_id) VALUES ('$branch', '$users[14]');
+SELECT orgusers.set_user_roles('$branch', '$users[14]', '{READER,STAFF}');
+SELECT orgusers.invite_user('$branch', 'leaf\@example.org', '{READER}', send => false);
+UPDATE orgusers.invitations SET expires_at = now() - interval '1 day' WHERE org_id = '$branch';
+SELECT orgusers.invite_user('$tree', 'leaf\@example.org', '{STAFF}', send => false);
 SELECT orgusers.invite_user('$paid', 'user11\@example.org', '{USER}', '{ops}', 'Pen', 'Ding');
 SELECT orgusers.set_invitation_spaces(org_id, id, '{room}') FROM orgusers.invitations;
 SELECT orgusers.invite_user('$paid', 'accepted\@example.org'), orgusers.invite_user('$paid', 'user13\@example.org');
@@ -107,7 +124,7 @@ is($node->safe_psql('source', 'SELECT DISTINCT status FROM orgusers.mail_outbox 
 my $contents = q{
 	SELECT string_agg(c.relname || ' ' || (xpath('/row/rows/text()', query_to_xml(format(
 			'SELECT count(*) || %L || coalesce(md5(string_agg(r::text, %L ORDER BY r::text)), %L) AS rows FROM (SELECT %s FROM orgusers.%I t %s) r', ' ', '|', '',
-			CASE c.relname WHEN 'organizations' THEN 'id, name, policy, time_zone, created_at' ELSE 't.*' END, c.relname,
+			CASE c.relname WHEN 'organizations' THEN 'id, parent_id, root_id, name, external_id, policy, time_zone, created_at' ELSE 't.*' END, c.relname,
 			CASE c.relname WHEN 'assertion_keys' THEN 'WHERE algorithm <> ''HS256''' END), true, true, '')))[1]::text, E'\n' ORDER BY c.relname)
 		FROM pg_class c WHERE c.relnamespace = 'orgusers'::regnamespace AND c.relkind = 'r' AND c.relname <> 'installation'};
 # Who may do what with the extension's objects, and with the application's table.
@@ -148,6 +165,9 @@ sub restored
 
 	is($cluster->safe_psql($database, $contents), $before{$contents}, "$how: every row of every table is the same");
 	is($cluster->safe_psql($database, $acls), $before{$acls}, "$how: so are the privileges");
+	is($cluster->safe_psql($database, "INSERT INTO orgusers.groups (org_id, name) VALUES ('$free', 'new');"
+		  . " SELECT action, relation, db_login, after ->> 'name' FROM orgusers.audit_log ORDER BY at DESC LIMIT 1"),
+		'insert|groups|' . getpwuid($<) . '|new', "$how: F3: the audit trail, restored without a word about the restore, goes on");
 	is($cluster->safe_psql($database, q{SELECT author, note FROM notes WHERE author = 'USER1@example.org'}), 'User1@Example.org|kept', "$how: so is the application's table");
 	isnt($cluster->safe_psql($database, 'SELECT id FROM orgusers.installation'), $node->safe_psql('source', 'SELECT id FROM orgusers.installation'), "$how: it is another installation");
 	is($cluster->safe_psql($database, 'SELECT string_agg(kid, \',\') FROM orgusers.assertion_keys'), 'public', "$how: and has no HS256 key");
@@ -170,6 +190,10 @@ sub restored
 	like($stderr, qr/OU306/, "$how: a visitor has one space");
 	$ret = $cluster->psql($database, "\\set VERBOSITY sqlstate\nTRUNCATE orgusers.memberships CASCADE", stderr => \$stderr);
 	like($stderr, qr/OU305/, "$how: no TRUNCATE under an organization");
+	$ret = $cluster->psql($database, "\\set VERBOSITY sqlstate\nINSERT INTO orgusers.memberships (org_id, user_id) VALUES ('$tree', '$users[14]')", stderr => \$stderr);
+	like($stderr, qr/OU307/, "$how: an address is used once in a tree");
+	is($cluster->safe_psql($database, "SET orgusers.user_id = '$users[14]'; SELECT orgusers.can('$branch', 'docs.read'), orgusers.can('$branch', 'organization.view')"), 't|f', "$how: an edited role permits what it did");
+	is($cluster->safe_psql($database, "SET orgusers.user_id = '$users[0]'; SELECT string_agg(name || depth, ' ') FROM orgusers.list_sub_accounts('$tree')"), 'Branch1 Twig2', "$how: the tree is there");
 	$ret = $cluster->psql($database, "\\set VERBOSITY sqlstate\nSET ROLE app; SELECT orgusers.act_as('$users[0]')", stderr => \$stderr);
 	like($stderr, qr/42501/, "$how: the application may not say who acts");
 	is($cluster->safe_psql($database, "SELECT count(*) FROM notes"), '1', "$how: the owner sees the notes");

@@ -40,9 +40,7 @@ $node->safe_psql(
 	'postgres', qq{
 CREATE EXTENSION orgusers;
 SELECT orgusers.install_plans_and_groups();
-INSERT INTO orgusers.role_templates (policy, id, name, all_spaces, most_spaces) VALUES ('plans_and_groups', 'visitor', 'VISITOR', false, 1);
-INSERT INTO orgusers.role_template_grants VALUES ('plans_and_groups', 'admin', 'visitor');
-INSERT INTO orgusers.role_templates (policy, id, name, holds_seat) VALUES ('plans_and_groups', 'guest', 'GUEST', false);
+INSERT INTO orgusers.role_templates (policy, id, name, holds_seat, all_spaces, most_spaces) VALUES ('plans_and_groups', 'guest', 'GUEST', false, false, 1);
 INSERT INTO orgusers.role_template_grants VALUES ('plans_and_groups', 'admin', 'guest');
 SELECT orgusers.add_mailer_key('2Dl7oW4h0VTqD8VdH6GC0Xe0gS0K3mDOUQm8o5mS0Eg=');
 SELECT orgusers.register_user((id || '\@example.org')::orgusers.email, id => id::uuid, email_verified => true)
@@ -67,7 +65,7 @@ CREATE VIEW broken AS
 		WHERE r.org_id = o.id AND r.name = 'ADMIN' AND mr.org_id = o.id AND mr.role_id = r.id
 		  AND m.org_id = o.id AND m.user_id = mr.user_id AND m.status = 'active')
 	UNION ALL
-	SELECT 'one space for a visitor', h.org_id FROM orgusers.held_roles h JOIN orgusers.roles r ON r.org_id = h.org_id AND r.id = h.role_id AND r.template = 'visitor'
+	SELECT 'one space for a guest', h.org_id FROM orgusers.held_roles h JOIN orgusers.roles r ON r.org_id = h.org_id AND r.id = h.role_id AND r.template = 'guest'
 		JOIN orgusers.assigned_spaces a ON a.org_id = h.org_id AND a.user_id = h.user_id GROUP BY h.org_id, h.user_id HAVING count(DISTINCT a.space_id) > 1;
 });
 
@@ -139,7 +137,7 @@ my %direct = (
 	d_delete => [ 2, sub { "DELETE FROM orgusers.memberships WHERE org_id = '$_[0]' AND user_id = '$_[2]'" } ],
 	d_move   => [ 2, sub { "DELETE FROM orgusers.membership_roles WHERE org_id = '$_[0]' AND user_id = '$_[2]'; DELETE FROM orgusers.group_members WHERE org_id = '$_[0]' AND user_id = '$_[2]'; DELETE FROM orgusers.space_members WHERE org_id = '$_[0]' AND user_id = '$_[2]'; UPDATE orgusers.memberships SET org_id = '@{[any(@orgs)]}' WHERE org_id = '$_[0]' AND user_id = '$_[2]'" } ],
 	d_space  => [ 3, sub { "INSERT INTO orgusers.space_members (org_id, space_id, user_id) SELECT s.org_id, s.id, m.user_id FROM orgusers.spaces s JOIN orgusers.memberships m USING (org_id) WHERE s.org_id = '$_[0]' AND m.user_id = '$_[2]' ON CONFLICT DO NOTHING" } ],
-	d_visit  => [ 2, sub { "INSERT INTO orgusers.membership_roles SELECT m.org_id, m.user_id, r.id FROM orgusers.memberships m JOIN orgusers.roles r USING (org_id) WHERE m.org_id = '$_[0]' AND m.user_id = '$_[2]' AND r.template = 'visitor' ON CONFLICT DO NOTHING" } ],
+	d_hold   => [ 3, sub { "INSERT INTO orgusers.membership_roles (org_id, user_id, role_id, holds_seat) SELECT m.org_id, m.user_id, r.id, false FROM orgusers.memberships m JOIN orgusers.roles r USING (org_id) WHERE NOT m.holds_seat AND m.org_id = '$_[0]' AND m.user_id = '$_[2]' AND r.template = 'guest' ON CONFLICT DO NOTHING" } ],
 	d_bill   => [ 2, sub { "UPDATE orgusers.subscriptions SET billing_admin_id = '$_[2]' WHERE org_id = '$_[0]' AND paid" } ],
 	d_plan   => [ 2, sub { "UPDATE orgusers.subscriptions SET plan = 'free', paid = false, billing_admin_id = NULL WHERE org_id = '$_[0]'" } ],
 	d_seats  => [ 2, sub { "UPDATE orgusers.plans SET seats = @{[any(3, 4)]} WHERE id = 'free'" } ]);
@@ -252,7 +250,7 @@ holds('after functions', $count);
 # the organization that it belongs to, or two organizations in any order.
 $count = race(200, 2, %flows, %direct);
 is(report('functions and direct DML', $count, 'OU\d\d\d|40001|40P01|23503|23505|23514'), '', 'direct DML is refused with SQLSTATEs of constraints');
-cmp_ok($count->{"$_ 00000"} || 0, '>', 0, "some succeeded: $_") for qw(d_insert d_upsert d_merge d_sleep d_wake d_roles d_delete d_move d_space d_visit d_guest d_bill d_seats);
+cmp_ok($count->{"$_ 00000"} || 0, '>', 0, "some succeeded: $_") for qw(d_insert d_upsert d_merge d_sleep d_wake d_roles d_delete d_move d_space d_guest d_hold d_bill d_seats);
 holds('after direct DML', $count);
 
 # Afterwards everything still works: no lock, no broken row is left behind.

@@ -171,36 +171,83 @@ for (
 	$writer->must("DELETE FROM $table");
 }
 $writer->must($template);
+# The same where something else permits it: each with what sets it up, the question, changes that take and give, and what undoes it.
+my ($space, $other_space) = map { "00000000-0000-0000-0000-00000000020$_" } 1, 2;
+my ($account, $below) = map { "00000000-0000-0000-0000-00000000013$_" } 0, 1;
+my $no_template = "DELETE FROM orgusers.role_template_permissions WHERE template = 'user' AND permission = 'docs.read'";
+my $edit = "UPDATE orgusers.roles SET edited = %s WHERE org_id = '%s' AND template = 'user'";
+my $new_below = "INSERT INTO orgusers.organizations (id, parent_id, name, policy) VALUES ('$below', '$account', 'below', 'plans_and_groups');
+	INSERT INTO orgusers.subscriptions (org_id, plan, paid) VALUES ('$below', 'free', false) ON CONFLICT DO NOTHING";
+my $in_account = "INSERT INTO orgusers.memberships (org_id, user_id) VALUES ('$account', '$ann');
+	INSERT INTO orgusers.membership_roles SELECT org_id, '$ann', id FROM orgusers.roles WHERE org_id = '$account'";
+my $by_group = "INSERT INTO orgusers.space_groups SELECT org_id, '$space', id FROM orgusers.groups WHERE name = 'assigned'";
+my @further = (
+	[ 'a single permission', "$no_template; INSERT INTO orgusers.membership_permissions VALUES ('$org', '$ann', 'docs.read')", $ways[0], [
+			[ 'DELETE FROM orgusers.membership_permissions', "INSERT INTO orgusers.membership_permissions VALUES ('$org', '$ann', 'docs.read')" ],
+			[ "UPDATE orgusers.membership_permissions SET permission = 'organization.view'", "UPDATE orgusers.membership_permissions SET permission = 'docs.read'" ] ],
+		"DELETE FROM orgusers.membership_permissions; $template" ],
+	[ 'a base permission', "$no_template; INSERT INTO orgusers.base_permissions VALUES ('plans_and_groups', 'docs.read')", $ways[0], [
+			[ 'DELETE FROM orgusers.base_permissions', "INSERT INTO orgusers.base_permissions VALUES ('plans_and_groups', 'docs.read')" ],
+			[ "UPDATE orgusers.base_permissions SET permission = 'organization.view'", "UPDATE orgusers.base_permissions SET permission = 'docs.read'" ] ],
+		"DELETE FROM orgusers.base_permissions; $template" ],
+	[ 'a role with permissions of its own', "INSERT INTO orgusers.role_permissions SELECT org_id, id, 'docs.read' FROM orgusers.roles WHERE org_id = '$org' AND template = 'user'; " . sprintf($edit, 'true', $org) . "; $no_template", $ways[0], [
+			[ 'DELETE FROM orgusers.role_permissions', "INSERT INTO orgusers.role_permissions SELECT org_id, id, 'docs.read' FROM orgusers.roles WHERE org_id = '$org' AND template = 'user'" ],
+			[ "UPDATE orgusers.role_permissions SET permission = 'organization.view'", "UPDATE orgusers.role_permissions SET permission = 'docs.read'" ],
+			[ sprintf($edit, 'false', $org), sprintf($edit, 'true', $org) ] ],
+		"DELETE FROM orgusers.role_permissions; " . sprintf($edit, 'false', $org) . "; $template" ],
+	[ 'a role in an account above', "INSERT INTO orgusers.organizations (id, name, policy) VALUES ('$account', 'account', 'plans_and_groups');
+			INSERT INTO orgusers.subscriptions (org_id, plan, paid) VALUES ('$account', 'free', false) ON CONFLICT DO NOTHING;
+			INSERT INTO orgusers.roles (org_id, policy, template, name) VALUES ('$account', 'plans_and_groups', 'user', 'USER');
+			$new_below; $in_account; UPDATE orgusers.role_templates SET reaches_below = true WHERE id = 'user'; UPDATE orgusers.role_templates SET least_holders = 0", "SELECT orgusers.can('$below', 'docs.read')", [
+			[ "DELETE FROM orgusers.memberships WHERE org_id = '$account'", $in_account ],
+			[ "UPDATE orgusers.memberships SET status = 'deactivated', deactivated_at = now() WHERE org_id = '$account'", "UPDATE orgusers.memberships SET status = 'active', deactivated_at = NULL WHERE org_id = '$account'" ],
+			[ "UPDATE orgusers.role_templates SET reaches_below = false WHERE id = 'user'", "UPDATE orgusers.role_templates SET reaches_below = true WHERE id = 'user'" ],
+			[ sprintf($edit, 'true', $account), sprintf($edit, 'false', $account) ],
+			[ "DELETE FROM orgusers.organizations WHERE id = '$below'", $new_below ] ],
+		"UPDATE orgusers.role_templates SET least_holders = 1 WHERE id = 'admin'; UPDATE orgusers.role_templates SET reaches_below = false WHERE id = 'user'; DELETE FROM orgusers.organizations WHERE id = '$below'; DELETE FROM orgusers.organizations WHERE id = '$account'" ],
+	[ 'a space', sprintf($user_template, 'false') . '; ' . sprintf($read_scope, 'space') . "; INSERT INTO orgusers.spaces VALUES ('$org', '$space', 'space'), ('$org', '$other_space', 'other');
+			INSERT INTO orgusers.space_members VALUES ('$org', '$space', '$ann')", "SELECT orgusers.can('$org', '$space', 'docs.read')", [
+			[ 'DELETE FROM orgusers.space_members', "INSERT INTO orgusers.space_members VALUES ('$org', '$space', '$ann')" ],
+			[ "UPDATE orgusers.space_members SET space_id = '$other_space'", "UPDATE orgusers.space_members SET space_id = '$space'" ],
+			[ "DELETE FROM orgusers.spaces WHERE id = '$space'", "INSERT INTO orgusers.spaces VALUES ('$org', '$space', 'space'); INSERT INTO orgusers.space_members VALUES ('$org', '$space', '$ann')" ] ],
+		'DELETE FROM orgusers.spaces; ' . sprintf($user_template, 'true') . '; ' . sprintf($read_scope, 'organization') ],
+	[ 'a space of a group', sprintf($user_template, 'false') . '; ' . sprintf($read_scope, 'space') . "; INSERT INTO orgusers.spaces VALUES ('$org', '$space', 'space'), ('$org', '$other_space', 'other');
+			INSERT INTO orgusers.groups (org_id, name) VALUES ('$org', 'assigned'); INSERT INTO orgusers.group_members SELECT org_id, id, '$ann' FROM orgusers.groups WHERE name = 'assigned'; $by_group", "SELECT orgusers.can('$org', '$space', 'docs.read')", [
+			[ 'DELETE FROM orgusers.space_groups', $by_group ],
+			[ "UPDATE orgusers.space_groups SET space_id = '$other_space'", "UPDATE orgusers.space_groups SET space_id = '$space'" ],
+			[ "DELETE FROM orgusers.spaces WHERE id = '$space'", "INSERT INTO orgusers.spaces VALUES ('$org', '$space', 'space'); $by_group" ] ],
+		"DELETE FROM orgusers.groups WHERE name = 'assigned'; DELETE FROM orgusers.spaces; " . sprintf($user_template, 'true') . '; ' . sprintf($read_scope, 'organization') ]);
+
+# Asks in sessions, one of them in a transaction all the while, after each change has come to their server.
+sub further
 {
-	my ($space, $other_space) = map { "00000000-0000-0000-0000-00000000020$_" } 1, 2;
-	my $in_space = "SELECT orgusers.can('$org', '$space', 'docs.read')";
-	$writer->must(sprintf($user_template, 'false') . "; INSERT INTO orgusers.spaces VALUES ('$org', '$space', 'space'), ('$org', '$other_space', 'other');
-		INSERT INTO orgusers.groups (org_id, name) VALUES ('$org', 'assigned'); INSERT INTO orgusers.group_members SELECT org_id, id, '$ann' FROM orgusers.groups WHERE name = 'assigned'");
-	for (
-		[ 'space_members', "SELECT '$org'::uuid, '$space'::uuid, '$ann'::uuid" ],
-		[ 'space_groups', "SELECT org_id, '$space', id FROM orgusers.groups WHERE name = 'assigned'" ])
+	my ($where, $comes, @readers) = @_;
+	my ($open, $none) = @readers;
+	for (@further)
 	{
-		my ($table, $row) = @$_;
-		my $give = "INSERT INTO orgusers.$table $row";
-		$writer->must($give);
-		for (
-			[ "DELETE FROM orgusers.$table", $give ],
-			[ "UPDATE orgusers.$table SET space_id = '$other_space'", "UPDATE orgusers.$table SET space_id = '$space'" ],
-			[ 'DELETE FROM orgusers.spaces WHERE id = ' . "'$space'", "INSERT INTO orgusers.spaces VALUES ('$org', '$space', 'space'); $give" ])
+		my ($what, $setup, $question, $changes, $undo) = @$_;
+		$writer->must($setup);
+		$comes->();
+		for (@$changes)
 		{
-			my ($take, $back) = @$_;
-			my $answers = $session{SERIALIZABLE}->must("BEGIN ISOLATION LEVEL SERIALIZABLE; $in_space") . $session{none}->must($in_space);
-			$writer->must($take);
-			$answers .= $session{$_}->must($in_space) for 'SERIALIZABLE', 'none';
-			$writer->must($back);
-			$answers .= $session{$_}->must($in_space) for 'SERIALIZABLE', 'none';
-			$session{SERIALIZABLE}->must('COMMIT');
-			is($answers, 'ttfftt', $take);
+			my ($take, $give) = @$_;
+			my $answers = $open->must("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM docs WHERE id < 0; $question") . ' ' . $none->must($question);
+			for my $change ($take, $give)
+			{
+				$writer->must("BEGIN; $change");
+				$writer->must('COMMIT');
+				$comes->();
+				$answers .= ' ' . $open->must($question) . ' ' . $none->must($question);
+			}
+			$answers .= ' ' . $open->must("COMMIT; $question");
+			is($answers, "0\nt t f f t t t", "$where: $what: $take");
 		}
-		$writer->must("DELETE FROM orgusers.$table");
+		$writer->must($undo);
+		$comes->();
 	}
-	$writer->must("DELETE FROM orgusers.groups WHERE name = 'assigned'; DELETE FROM orgusers.spaces; " . sprintf($user_template, 'true') . '; ' . sprintf($read_scope, 'organization'));
+	return;
 }
+further('the same server', sub { }, $session{SERIALIZABLE}, $session{none});
 
 # The same again, committed by what was prepared before; a rollback changes nothing.
 $session{none}->must($every_way);
@@ -343,6 +390,103 @@ meanwhile('what ExecutorFinish does', "WITH u AS (UPDATE notes SET allowed = org
 	$reader->quit;
 }
 
+# Parallel workers load rights for themselves: none older than the statement's.
+{
+	my $reader = WarmSession->new($node);
+	my $parallel = 'SELECT count(*) FROM scanned WHERE ' . "orgusers.can(org_id, 'docs.read') AND org_id = '$org'";
+	$reader->must("SET orgusers.user_id = '$ann'; SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0;
+		SET max_parallel_workers_per_gather = 2; SET parallel_leader_participation = off");
+	like($reader->must("EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) $parallel"), qr/Workers Launched: [12]/, 'parallel workers ask');
+	my $answers = '';
+	for (1 .. 10)
+	{
+		$writer->must($take_role);
+		$answers .= $reader->must($parallel) . ' ';
+		$writer->must($give_role);
+		$answers .= $reader->must($parallel) . ' ';
+	}
+	is($answers, '0 20 ' x 10, 'parallel workers have the rights of now');
+	# while rights come and go
+	$writer->send("DO \$\$ BEGIN FOR i IN 1 .. 300 LOOP $take_role; COMMIT; PERFORM pg_sleep(0.001); $give_role; COMMIT; END LOOP; END \$\$");
+	my %seen;
+	$seen{ $reader->must($parallel) }++ for 1 .. 60;
+	$writer->answer;
+	cmp_ok((grep { $_ >= 0 && $_ <= 20 } keys %seen), '==', keys %seen, 'and no error while they change');
+	is($reader->must($parallel), 20, 'nor an old state after that');
+	$reader->quit;
+}
+
+# Loads that are broken off, anywhere on the way, leave nothing: no rights in part, no memory, no lock.
+{
+	my $many = '00000000-0000-0000-0000-00000000000d';
+	my $orgs = 30000;
+	$node->safe_psql('postgres', "SET session_replication_role = replica;
+		INSERT INTO orgusers.users (id, email) VALUES ('$many', 'dee\@example.org');
+		CREATE FUNCTION many(n integer) RETURNS uuid IMMUTABLE RETURN ('00000000-0000-0000-0001-' || lpad(n::text, 12, '0'))::uuid;
+		INSERT INTO orgusers.organizations (id, root_id, name, policy) SELECT many(i), many(i), 'many', 'plans_and_groups' FROM generate_series(1, $orgs) i;
+		INSERT INTO orgusers.roles (org_id, id, policy, template, name) SELECT many(i), many(i), 'plans_and_groups', 'user', 'USER' FROM generate_series(1, $orgs) i;
+		INSERT INTO orgusers.memberships (org_id, user_id) SELECT many(i), '$many' FROM generate_series(1, $orgs) i;
+		INSERT INTO orgusers.membership_roles SELECT many(i), '$many', many(i) FROM generate_series(1, $orgs) i; ANALYZE orgusers.memberships");
+	my $reader = WarmSession->new($node);
+	my $question = "SELECT orgusers.can(many($orgs), 'docs.read')";
+	my $memory = "SELECT sum(used_bytes), count(*) FROM pg_backend_memory_contexts WHERE name LIKE 'orgusers%'";
+	my $clean = sub {
+		my ($what) = @_;
+		my ($bytes, $contexts) = split /\|/, $reader->must($memory);
+		is($reader->must("SELECT entries FROM orgusers.cache_stats(); SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND relation::regclass::text LIKE 'orgusers.%';
+			SELECT count(*) FROM pg_backend_memory_contexts WHERE name = 'orgusers reading'"), "1\n0\n0", "$what: nothing is left of a load");
+		return $bytes;
+	};
+	$reader->must("SET orgusers.cache_size = '64MB'; SET orgusers.user_id = '$ann'; $ways[0]; SET orgusers.user_id = '$many'");
+	my $before = $clean->('before');
+	my $canceled = 0;
+	for my $ms (1 .. 12)
+	{
+		my $answer = $reader->ask("SET statement_timeout = $ms; $question");
+		$reader->must('RESET statement_timeout');
+		if ($answer eq 't')
+		{
+			# Loaded: away with it.
+			$reader->must("SET orgusers.cache_size = '64kB'; SET orgusers.user_id = '$ann'; $ways[0]; SET orgusers.cache_size = '64MB'; SET orgusers.user_id = '$many'");
+			next;
+		}
+		$canceled++ if $answer eq 'ERROR 57014';
+		cmp_ok($clean->("after $ms ms"), '<=', $before + 4096, "after $ms ms: and its memory is free");
+	}
+	cmp_ok($canceled, '>', 0, 'loads were canceled');
+	is($reader->must("$question; SELECT cardinality(orgusers.orgs_with('docs.read'))"), "t\n$orgs", 'a load that is not canceled is whole');
+
+	# Memory that the system denies.
+	SKIP:
+	{
+		skip 'no prlimit', 1 if system('prlimit --version >/dev/null 2>&1') != 0;
+		$reader->quit;
+		my %denied;
+		# From anywhere on the way to the very last piece of memory that a load needs.
+		my ($too_little, $enough) = (0, 32768);
+		for my $room (0, 512, 1024, 2048, 4096, $enough, map { undef } 1 .. 10)
+		{
+			$room //= int(($too_little + $enough) / 2);
+			$reader = WarmSession->new($node);
+			$reader->must("SET orgusers.cache_size = '64MB'; SET orgusers.user_id = '$ann'; $ways[0]; SET orgusers.user_id = '$many'; PREPARE q AS $question; SELECT many(1)");
+			$before = $clean->("$room kB");
+			my $pid = $reader->must('SELECT pg_backend_pid()');
+			my ($size) = PostgreSQL::Test::Utils::slurp_file("/proc/$pid/status") =~ /^VmSize:\s+(\d+) kB/m;
+			system('prlimit', '--pid', $pid, '--as=' . ($size + $room) * 1024 . ':unlimited') == 0 or BAIL_OUT('prlimit fails');
+			my $answer = $reader->ask('EXECUTE q');
+			system('prlimit', '--pid', $pid, '--as=unlimited:unlimited') == 0 or BAIL_OUT('prlimit fails');
+			$denied{$answer}++;
+			$too_little = $room if $answer eq 'ERROR 53200';
+			$enough = $room if $answer eq 't';
+			cmp_ok($clean->("$room kB"), '<=', $before + 4096, "$room kB: and its memory is free") if $answer eq 'ERROR 53200';
+			is($reader->must("EXECUTE q; SELECT cardinality(orgusers.orgs_with('docs.read'))"), "t\n$orgs", "$room kB: a load with more memory is whole");
+			$reader->quit;
+		}
+		cmp_ok($denied{$_} // 0, '>', 1, "loads with little memory: $_") for 'ERROR 53200', 't';
+		is(join(' ', grep { $_ ne 't' && $_ ne 'ERROR 53200' } keys %denied), '', 'and failed in no other way');
+	}
+}
+
 # Messages that a sleeping session has missed stand for a change of everything.
 $session{none}->must($every_way);
 $session{'REPEATABLE READ'}->must("BEGIN ISOLATION LEVEL REPEATABLE READ; $every_way");
@@ -383,6 +527,7 @@ $standby->start;
 	$node->wait_for_catchup($standby, 'replay', $node->lsn('write'));
 	is($reader->must($every_way), all_ways('f'), 'standby: COMMIT PREPARED');
 	$writer->must($give_role);
+	further('standby', sub { $node->wait_for_catchup($standby, 'replay', $node->lsn('write')) }, $in_transaction, $reader);
 	$_->quit for $reader, $in_transaction;
 	$standby->stop;
 }
@@ -394,7 +539,8 @@ $subscriber->append_conf('postgresql.conf', "fsync = off");
 $subscriber->start;
 {
 	my @tables = map { "orgusers.$_" } qw(users plans permissions policies role_templates role_template_permissions role_template_grants
-		organizations memberships roles membership_roles groups group_members group_roles);
+		base_permissions organizations memberships roles role_permissions membership_roles membership_permissions groups group_members group_roles
+		spaces space_members space_groups);
 	$subscriber->safe_psql('postgres', 'CREATE EXTENSION orgusers;
 		CREATE FUNCTION org(n integer) RETURNS uuid IMMUTABLE RETURN (\'00000000-0000-0000-0000-0000000001\' || lpad(n::text, 2, \'0\'))::uuid;' . $asking);
 	$node->safe_psql('postgres', 'CREATE PUBLICATION p FOR TABLE ' . join ', ', @tables);
@@ -423,7 +569,10 @@ $subscriber->start;
 	$node->wait_for_catchup('s');
 	is($reader->must($every_way), all_ways('f'), 'subscriber: TRUNCATE');
 	$writer->must('INSERT INTO orgusers.role_template_permissions TABLE kept; DROP TABLE kept');
-	$reader->quit;
+	my $in_transaction = WarmSession->new($subscriber);
+	$in_transaction->must($open);
+	further('subscriber', sub { $node->wait_for_catchup('s') }, $in_transaction, $reader);
+	$_->quit for $reader, $in_transaction;
 	$subscriber->safe_psql('postgres', 'DROP SUBSCRIPTION s');
 	$subscriber->stop;
 }

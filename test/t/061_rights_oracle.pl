@@ -20,7 +20,7 @@ diag("seed $seed");
 sub any { return $_[ int(rand(@_)) ] }
 
 my @users = map { sprintf('00000000-0000-0000-0000-0000000000%02x', $_) } 1 .. 5;
-my @orgs = map { sprintf('00000000-0000-0000-0000-00000000a%03x', $_) } 1 .. 4;
+my @orgs = map { sprintf('00000000-0000-0000-0000-00000000a%03x', $_) } 1 .. 5;
 my $root = '00000000-0000-0000-0000-0000000000ff';
 my @permissions = qw(docs.read docs.write docs.share users.invite never.registered);
 my @names = qw(ADMIN USER READER EDITOR WRITER);
@@ -41,15 +41,25 @@ SELECT orgusers.install_plans_and_groups();
 INSERT INTO orgusers.permissions SELECT p, 'A permission.' FROM unnest('{docs.read,docs.write,docs.share}'::text[]) p;
 UPDATE orgusers.permissions SET scope = 'space' WHERE key IN ('docs.read', 'docs.write');
 INSERT INTO orgusers.role_templates (policy, id, name, all_spaces) VALUES ('plans_and_groups', 'writer', 'WRITER', false), ('plans_and_groups', 'reader', 'READER', false);
-INSERT INTO orgusers.role_template_permissions VALUES ('plans_and_groups', 'writer', 'docs.write'), ('plans_and_groups', 'reader', 'docs.read');
+INSERT INTO orgusers.role_template_permissions VALUES ('plans_and_groups', 'writer', 'docs.write'), ('plans_and_groups', 'reader', 'docs.read'), ('plans_and_groups', 'user', 'docs.share');
 INSERT INTO orgusers.role_template_permissions SELECT 'plans_and_groups', 'admin', key FROM orgusers.permissions ON CONFLICT DO NOTHING;
 UPDATE orgusers.role_templates SET least_holders = 0;
+UPDATE orgusers.role_templates SET editable = true WHERE id IN ('writer', 'reader');
+UPDATE orgusers.role_templates SET reaches_below = true WHERE id = 'writer';
 INSERT INTO orgusers.policies (id, title, default_plan, product_name, accept_url, mail_from, invitation_lifetime)
 	SELECT 'other', 'Other', default_plan, product_name, accept_url, mail_from, invitation_lifetime FROM orgusers.policies;
 INSERT INTO orgusers.base_permissions VALUES ('other', 'docs.write');
 INSERT INTO orgusers.role_template_grants SELECT 'plans_and_groups', 'admin', t FROM unnest('{writer,reader}'::text[]) t ON CONFLICT DO NOTHING;
 SELECT orgusers.register_user((id || '\@example.org')::orgusers.email, id => id::uuid) FROM unnest('{@{[join ',', $root, @users]}}'::text[]) id;
-CREATE PROCEDURE found(org uuid) LANGUAGE plpgsql AS \$\$ BEGIN
+-- Organizations of one policy become trees.
+CREATE FUNCTION below_another() RETURNS trigger LANGUAGE plpgsql AS \$\$ BEGIN
+	SELECT o.id, o.root_id INTO NEW.parent_id, NEW.root_id FROM orgusers.organizations o
+		WHERE o.id = nullif(current_setting('test.parent', true), '')::uuid AND o.policy = NEW.policy;
+	RETURN NEW;
+END \$\$;
+CREATE TRIGGER a_parent BEFORE INSERT ON orgusers.organizations FOR EACH ROW EXECUTE FUNCTION below_another();
+CREATE PROCEDURE found(org uuid, parent uuid) LANGUAGE plpgsql AS \$\$ BEGIN
+	PERFORM set_config('test.parent', parent::text, true);
 	PERFORM orgusers.act_as('$root');
 	PERFORM orgusers.create_organization('org', 'plans_and_groups', org);
 	PERFORM orgusers.create_group(org, 'one', '{READER}'), orgusers.create_group(org, 'two', '{WRITER}');
@@ -57,9 +67,10 @@ CREATE PROCEDURE found(org uuid) LANGUAGE plpgsql AS \$\$ BEGIN
 		@{[map { my $o = $_; "WHEN '" . substr($o, -1) . "' THEN jsonb '{" . join(', ', map { "\"$_\": \"$space{$_}\"" } spaces_of($o)) . "}'" } @orgs]} END) s (n, i);
 	INSERT INTO orgusers.space_groups SELECT org, '$space{space2}', id FROM orgusers.groups WHERE org_id = org AND name = 'two';
 END \$\$;
-@{[map { "CALL found('$_');" } @orgs]}
+@{[map { "CALL found('$orgs[$_]', " . ($_ ? "'$orgs[($_ - 1) / 2]'" : 'NULL') . ");" } 0 .. $#orgs]}
 UPDATE orgusers.plans SET seats = NULL;
-INSERT INTO orgusers.memberships (org_id, user_id) SELECT o.id, u.id FROM orgusers.organizations o, orgusers.users u WHERE u.id <> '$root';
+INSERT INTO orgusers.memberships (org_id, user_id) SELECT o.id, u.id FROM orgusers.organizations o, orgusers.users u
+	WHERE u.id <> '$root' AND o.id IN ('$orgs[0]', '$orgs[1]', '$orgs[4]');
 INSERT INTO orgusers.membership_roles SELECT m.org_id, m.user_id, r.id FROM orgusers.memberships m JOIN orgusers.roles r USING (org_id) WHERE r.name IN ('USER', 'READER') ON CONFLICT DO NOTHING;
 INSERT INTO orgusers.group_members SELECT m.org_id, g.id, m.user_id FROM orgusers.memberships m JOIN orgusers.groups g USING (org_id) WHERE g.name = 'two';
 INSERT INTO orgusers.space_members SELECT org_id, '$space{space1}', user_id FROM orgusers.memberships;
@@ -74,12 +85,26 @@ SELECT orgusers.protect_table('docs', space_column => 'space_id', read => 'docs.
 
 -- The reference: nothing of the extension but its tables.
 CREATE VIEW held AS
-	SELECT ms.user_id, ms.org_id, r.name, r.policy, r.template FROM orgusers.memberships ms, orgusers.membership_roles mr, orgusers.roles r
+	SELECT ms.user_id, ms.org_id, r.name, r.id AS role_id FROM orgusers.memberships ms, orgusers.membership_roles mr, orgusers.roles r
 	WHERE ms.status = 'active' AND mr.user_id = ms.user_id AND mr.org_id = ms.org_id AND r.id = mr.role_id AND r.org_id = mr.org_id
 	UNION
-	SELECT ms.user_id, ms.org_id, r.name, r.policy, r.template FROM orgusers.memberships ms, orgusers.group_members gm, orgusers.group_roles gr, orgusers.roles r
+	SELECT ms.user_id, ms.org_id, r.name, r.id FROM orgusers.memberships ms, orgusers.group_members gm, orgusers.group_roles gr, orgusers.roles r
 	WHERE ms.status = 'active' AND gm.user_id = ms.user_id AND gm.org_id = ms.org_id AND gr.group_id = gm.group_id AND gr.org_id = gm.org_id
 	  AND r.id = gr.role_id AND r.org_id = gr.org_id;
+CREATE VIEW permits AS
+	SELECT r.org_id, r.id AS role_id, k.key AS permission, rt.all_spaces OR k.scope <> 'space' AS in_all
+	FROM orgusers.roles r, orgusers.role_templates rt, orgusers.permissions k
+	WHERE rt.policy = r.policy AND rt.id = r.template
+	  AND CASE WHEN r.edited THEN EXISTS (SELECT FROM orgusers.role_permissions x WHERE x.org_id = r.org_id AND x.role_id = r.id AND x.permission = k.key)
+	           ELSE EXISTS (SELECT FROM orgusers.role_template_permissions x WHERE x.policy = r.policy AND x.template = r.template AND x.permission = k.key) END;
+CREATE VIEW above AS
+	WITH RECURSIVE up (org_id, account_id) AS (
+		SELECT id, parent_id FROM orgusers.organizations WHERE parent_id IS NOT NULL
+		UNION ALL SELECT up.org_id, o.parent_id FROM up, orgusers.organizations o WHERE o.id = up.account_id AND o.parent_id IS NOT NULL)
+	SELECT * FROM up;
+CREATE VIEW reached AS
+	SELECT h.user_id, above.org_id, h.org_id AS account_id, h.role_id FROM held h, above, orgusers.roles r, orgusers.role_templates rt
+	WHERE above.account_id = h.org_id AND r.org_id = h.org_id AND r.id = h.role_id AND rt.policy = r.policy AND rt.id = r.template AND rt.reaches_below;
 CREATE VIEW assigned AS
 	SELECT s.org_id, s.id AS space_id, ms.user_id FROM orgusers.spaces s, orgusers.memberships ms
 	WHERE ms.org_id = s.org_id AND ms.status = 'active'
@@ -97,11 +122,12 @@ my $name_array = "'{" . join(',', @names) . "}'::text[]";
 my $asks = "SELECT string_agg(orgusers.can(o, p)::int::text, '' ORDER BY o, p) FROM unnest($org_array) o, unnest($permission_array) p;
 SELECT string_agg(orgusers.can(o, s, p)::int::text, '' ORDER BY o, s, p) FROM unnest($org_array) o, unnest($space_array) s, unnest($permission_array) p;
 SELECT string_agg(orgusers.is_member(o)::int::text, '' ORDER BY o) FROM unnest($org_array) o;
+SELECT string_agg(orgusers.reaches(o)::int::text, '' ORDER BY o) FROM unnest($org_array) o;
 SELECT string_agg(orgusers.has_role(o, r)::int::text, '' ORDER BY o, r) FROM unnest($org_array) o, unnest($name_array) r;
 SELECT string_agg(array_to_string(orgusers.orgs_with(p), ','), ';' ORDER BY p) FROM unnest($permission_array) p;
 SELECT string_agg(array_to_string(orgusers.orgs_reached(p), ','), ';' ORDER BY p) FROM unnest($permission_array) p;
 SELECT string_agg(array_to_string(orgusers.spaces_with(p), ','), ';' ORDER BY p) FROM unnest($permission_array) p";
-my $answers = @orgs * @permissions * (1 + 1 + @spaces) + @orgs + @orgs * @names + 3 * @permissions + 2;
+my $answers = @orgs * @permissions * (1 + 1 + @spaces) + 2 * @orgs + @orgs * @names + 3 * @permissions + 2;
 
 # The rows, along each kind of plan: by an own condition, and through the table's protection.
 my $unprotected = "SELECT coalesce(string_agg(id::text, ',' ORDER BY id), '') FROM docs WHERE orgusers.can(org_id, 'docs.read')";
@@ -124,22 +150,23 @@ sub reference
 	# a: what the user may, by one source or another, in all of the organization (in_all) or where the user is assigned
 	return "WITH h AS MATERIALIZED (SELECT * FROM held WHERE user_id = '$user'),
 	s AS MATERIALIZED (SELECT * FROM assigned WHERE user_id = '$user'),
-	a AS MATERIALIZED (SELECT ms.org_id, k.key AS permission,
-			EXISTS (SELECT FROM orgusers.membership_permissions mp WHERE mp.org_id = ms.org_id AND mp.user_id = '$user' AND mp.permission = k.key)
-			OR EXISTS (SELECT FROM orgusers.organizations o, orgusers.base_permissions bp WHERE o.id = ms.org_id AND bp.policy = o.policy AND bp.permission = k.key)
-			OR EXISTS (SELECT FROM h, orgusers.role_template_permissions t, orgusers.role_templates rt
-				WHERE h.org_id = ms.org_id AND t.policy = h.policy AND t.template = h.template AND t.permission = k.key
-				  AND rt.policy = h.policy AND rt.id = h.template AND (rt.all_spaces OR k.scope <> 'space')) AS in_all,
-			EXISTS (SELECT FROM h, orgusers.role_template_permissions t
-				WHERE h.org_id = ms.org_id AND t.policy = h.policy AND t.template = h.template AND t.permission = k.key) AS where_assigned
-		FROM orgusers.memberships ms, orgusers.permissions k
-		WHERE ms.user_id = '$user' AND ms.status = 'active' AND k.key = ANY ($permission_array)),
+	b AS MATERIALIZED (SELECT * FROM reached WHERE user_id = '$user'),
+	m AS MATERIALIZED (SELECT org_id FROM orgusers.memberships WHERE user_id = '$user' AND status = 'active'),
+	a AS MATERIALIZED (SELECT o.id AS org_id, k.key AS permission,
+			EXISTS (SELECT FROM m, orgusers.membership_permissions mp WHERE m.org_id = o.id AND mp.org_id = o.id AND mp.user_id = '$user' AND mp.permission = k.key)
+			OR EXISTS (SELECT FROM m, orgusers.base_permissions bp WHERE m.org_id = o.id AND bp.policy = o.policy AND bp.permission = k.key)
+			OR EXISTS (SELECT FROM h, permits p WHERE h.org_id = o.id AND p.org_id = o.id AND p.role_id = h.role_id AND p.permission = k.key AND p.in_all)
+			OR EXISTS (SELECT FROM b, permits p WHERE b.org_id = o.id AND p.org_id = b.account_id AND p.role_id = b.role_id AND p.permission = k.key AND p.in_all) AS in_all,
+			EXISTS (SELECT FROM h, permits p WHERE h.org_id = o.id AND p.org_id = o.id AND p.role_id = h.role_id AND p.permission = k.key) AS where_assigned
+		FROM orgusers.organizations o, orgusers.permissions k
+		WHERE k.key = ANY ($permission_array)),
 	v (org_id, id) AS ($visible_spaces)
 SELECT concat_ws(E'\\n',
 	(SELECT string_agg((EXISTS (SELECT FROM a WHERE (a.org_id, a.permission) = (o, p) AND a.in_all))::int::text, '' ORDER BY o, p) FROM unnest($org_array) o, unnest($permission_array) p),
 	(SELECT string_agg((EXISTS (SELECT FROM a WHERE (a.org_id, a.permission) = (o, p) AND $reaches AND s.space_id = sp))))::int::text, '' ORDER BY o, sp, p)
 		FROM unnest($org_array) o, unnest($space_array) sp, unnest($permission_array) p),
-	(SELECT string_agg((EXISTS (SELECT FROM orgusers.memberships m WHERE (m.user_id, m.org_id, m.status) = ('$user', o, 'active')))::int::text, '' ORDER BY o) FROM unnest($org_array) o),
+	(SELECT string_agg((EXISTS (SELECT FROM m WHERE m.org_id = o))::int::text, '' ORDER BY o) FROM unnest($org_array) o),
+	(SELECT string_agg((EXISTS (SELECT FROM m WHERE m.org_id = o) OR EXISTS (SELECT FROM b WHERE b.org_id = o))::int::text, '' ORDER BY o) FROM unnest($org_array) o),
 	(SELECT string_agg((EXISTS (SELECT FROM h WHERE (h.org_id, h.name) = (o, r)))::int::text, '' ORDER BY o, r) FROM unnest($org_array) o, unnest($name_array) r),
 	(SELECT string_agg(coalesce((SELECT string_agg(a.org_id::text, ',' ORDER BY a.org_id) FROM a WHERE a.permission = p AND a.in_all), ''), ';' ORDER BY p) FROM unnest($permission_array) p),
 	(SELECT string_agg(coalesce((SELECT string_agg(a.org_id::text, ',' ORDER BY a.org_id) FROM a WHERE a.permission = p AND $reaches))), ''), ';' ORDER BY p) FROM unnest($permission_array) p),
@@ -173,7 +200,7 @@ my @changes = (
 	sub { "DELETE FROM orgusers.role_template_permissions WHERE template = '@{[any(qw(user reader writer))]}' AND permission = '@{[any(qw(docs.read docs.write docs.share))]}'" },
 	sub { "DELETE FROM orgusers.permissions WHERE key = 'docs.share'" },
 	sub { "INSERT INTO orgusers.permissions VALUES ('docs.share', 'Again.') ON CONFLICT DO NOTHING" },
-	(sub { "DELETE FROM orgusers.organizations WHERE id = '$_[0]'; CALL found('$_[0]')" }) x 2,
+	(sub { "DELETE FROM orgusers.organizations WHERE id = '$_[0]'; CALL found('$_[0]', " . any('NULL', "'$_[1]'", "'$_[1]'") . ')' }) x 4,
 	sub { "DELETE FROM orgusers.users WHERE id = '$_[2]'; INSERT INTO orgusers.users (id, email) VALUES ('$_[2]', '$_[2]\@example.org')" },
 	sub { "SET LOCAL orgusers.user_id = '$root'; SELECT orgusers.set_user_roles('$_[0]', '$_[2]', '{USER,$_[3]}')" },
 	sub { "SET LOCAL orgusers.user_id = '$root'; SELECT orgusers.deactivate_user('$_[0]', '$_[2]')" },
@@ -221,8 +248,22 @@ push @changes, (
 	# The new space gets the id that it has in every history.
 	(sub { my $name = space_of($_[0]); "SET LOCAL orgusers.user_id = '$root'; SELECT orgusers.create_space('$_[0]', '$name'); UPDATE orgusers.spaces SET id = '$space{$name}' WHERE org_id = '$_[0]' AND name = '$name'" }) x 2);
 
-# The first six of either list give; about as often as all others take.
-push @changes, (@changes[ 0 .. 5, $old .. $old + 5 ]) x 3;
+my $older = @changes;
+
+# Edited roles and roles that reach below.
+my @some = qw(docs.read docs.read docs.write docs.share users.invite);
+push @changes, (
+	sub { "INSERT INTO orgusers.role_permissions SELECT org_id, id, '@{[any(@some)]}' FROM orgusers.roles WHERE org_id = '$_[0]' AND name = '$_[3]' ON CONFLICT DO NOTHING" },
+	sub { "INSERT INTO orgusers.role_permissions SELECT org_id, id, '@{[any(@some)]}' FROM orgusers.roles WHERE template = '@{[any(qw(reader writer))]}' ON CONFLICT DO NOTHING" },
+	sub { "UPDATE orgusers.role_templates SET reaches_below = true WHERE id = '@{[any(qw(user reader writer))]}'" },
+	(sub { "UPDATE orgusers.roles SET edited = NOT edited WHERE org_id = '$_[0]' AND template = '@{[any(qw(reader writer))]}'" }) x 6,
+	(sub { "UPDATE orgusers.role_templates SET reaches_below = false WHERE id = '@{[any(qw(user reader writer))]}'" }) x 2,
+	(sub { "DELETE FROM orgusers.role_permissions WHERE org_id = '$_[0]' AND permission = '@{[any(@some)]}'" }) x 2,
+	(sub { "DELETE FROM orgusers.role_permissions USING orgusers.roles r WHERE r.org_id = role_permissions.org_id AND r.id = role_id AND r.name = '$_[3]'" }) x 2,
+	(sub { "UPDATE orgusers.role_permissions SET permission = '@{[any(@some)]}' WHERE org_id = '$_[0]' AND permission = '@{[any(@some)]}'" }) x 2);
+
+# The first six of either list give, and three of the last; about as often as all others take.
+push @changes, (@changes[ 0 .. 5, $old .. $old + 5, $older .. $older + 2 ]) x 3;
 
 my @readers = map { { psql => WarmSession->new($node), level => undef } } 1 .. 4;
 my $writer = WarmSession->new($node);
@@ -251,7 +292,11 @@ sub compare
 	my $expected = $looker->must(reference($user, $old ? "VALUES $spaces_seen" : 'SELECT org_id, id FROM orgusers.spaces'));
 	$cases += $answers;
 	$count{looks}++;
-	my ($in_all, $in_spaces) = split /\n/, $expected;
+	my ($in_all, $in_spaces, $member, $reached) = split /\n/, $expected;
+	# The view that authorize_change() and others read says the same as the loader.
+	my $by_view = $looker->must("SELECT string_agg((EXISTS (SELECT FROM orgusers.rights r WHERE (r.user_id, r.org_id, r.permission) = ('$user', o, p) AND r.everywhere))::int::text, '' ORDER BY o, p) FROM unnest($org_array) o, unnest($permission_array) p");
+	push @wrong, "$where, user $user, by the view rights:\n$by_view\ninstead of\n$in_all" if $by_view ne $in_all;
+	$count{reached} += (() = $reached =~ /1/g) - (() = $member =~ /1/g);
 	$count{true} += () = $in_all =~ /1/g;
 	# of all permissions in all spaces, those of somebody who has them in some only
 	$count{'in some spaces'} += () = $in_spaces =~ /1/g;
@@ -321,6 +366,7 @@ diag(sprintf('%d answers compared in %.0f s: %s', $cases, time - $started, join(
 is(join("\n\n", @wrong), '', 'sessions answer as the reference does');
 cmp_ok($count{true}, '>', $count{looks} / 4, 'many answers were yes');
 cmp_ok($count{'in some spaces'}, '>', $count{looks} / 4, 'many for some spaces only');
+cmp_ok($count{reached}, '>', $count{looks} / 10, 'many organizations were reached from an account above only');
 cmp_ok($count{changes}, '>', $count{transactions} / 2, 'most changes were made');
 $_->quit for $writer, $oracle, map { $_->{psql} } @readers;
 done_testing();
