@@ -2,6 +2,7 @@
 #
 #   make demo      install what is missing, build, and show the main job
 #   make test      the same set-up, then every test
+#   make requirements   the tests that each requirement has
 #   make           build only          make install   build and install
 
 PG_CONFIG ?= pg_config
@@ -25,6 +26,7 @@ OBJS = \
 	src/access/support.o \
 	src/directory/new_id.o \
 	src/invariants/invariants.o \
+	src/invariants/most_spaces.o \
 	src/invariants/touched.o \
 	src/invitations/email.o \
 	src/invitations/email_syntax.o \
@@ -103,6 +105,10 @@ bench: deps
 # Ten million inputs for each parser, under sanitizers.
 fuzz: deps
 	@test/fuzz/run
+
+# How many tests each requirement has; fails when one has none.
+requirements:
+	@test/tools/requirements
 
 # Every warning is an error, with both compilers.
 strict:

@@ -33,16 +33,28 @@ CREATE FUNCTION orgusers.audience_functions(audience text) RETURNS text[]
             -- organizations and their users
             'new_id', 'create_my_organization', 'rename_organization', 'delete_organization', 'my_organizations',
             'switch_organization', 'current_organization_id',
+            'preview_leaving', 'leave_organization', 'access_state', 'new_areas', 'record_activity',
             'list_users', 'set_user_roles', 'set_user_groups', 'remove_user', 'deactivate_user', 'reactivate_user',
+            'create_role', 'edit_role', 'delete_role', 'role_usage', 'list_roles', 'hand_over',
+            'create_sub_account', 'list_sub_accounts',
             'create_group', 'rename_group', 'delete_group', 'set_group_roles',
             'create_space', 'rename_space', 'delete_space', 'set_user_spaces', 'set_group_spaces', 'set_user_permissions',
+            'assign_spaces', 'unassign_spaces', 'list_spaces', 'list_space_users', 'set_invitation_spaces',
             'set_billing_admin', 'set_billing_cc', 'billing_contact',
+            'seat_usage', 'billing_statement',
             -- invitations
-            'invite_user', 'list_invitations', 'resend_invitation', 'invitation_link', 'cancel_invitation', 'remove_invitation',
+            'invite_user', 'invite_users', 'list_invitations', 'resend_invitation', 'invitation_link', 'cancel_invitation', 'remove_invitation',
+            'invitations_left',
             'preview_invitation', 'accept_invitation', 'decline_invitation',
-            'my_invitations', 'accept_my_invitation', 'decline_my_invitation']
+            'my_invitations', 'accept_my_invitation', 'decline_my_invitation',
+            -- joining
+            'create_join_link', 'list_join_links', 'revoke_join_link', 'join_preview', 'join_organization',
+            'claim_join_domain', 'list_join_domains', 'drop_join_domain', 'my_join_offers', 'join_by_domain',
+            -- the audit trail
+            'list_audit']
         WHEN 'server' THEN ARRAY[
-            'act_as', 'create_organization', 'register_user', 'set_email_verified', 'change_email', 'set_plan', 'billing_addresses']
+            'act_as', 'create_organization', 'set_external_id', 'register_and_accept', 'register_user', 'set_email_verified', 'change_email', 'set_plan', 'billing_addresses', 'verify_join_domain',
+            'seat_usage_of', 'billing_statement_of']
         WHEN 'mailer' THEN ARRAY['claim_mail', 'mail_sent', 'mail_failed', 'release_mail', 'mail_status']
         WHEN 'developer' THEN ARRAY['protect_table', 'unprotect_table', 'current_user_id', 'can', 'orgs_with', 'orgs_reached', 'is_member',
             'email_in', 'email_out', 'email_eq', 'email_ne', 'email_lt', 'email_le', 'email_gt', 'email_ge', 'email_cmp', 'email_hash', 'email_hash_extended']
@@ -69,10 +81,15 @@ BEGIN
     END LOOP;
     IF audience = 'application' THEN
         EXECUTE format('GRANT SELECT ON orgusers.users, orgusers.current_organizations, orgusers.organizations, orgusers.memberships, orgusers.roles, orgusers.role_permissions,'
-            ' orgusers.membership_roles, orgusers.membership_permissions, orgusers.spaces, orgusers.space_members, orgusers.space_groups, orgusers.groups, orgusers.group_members, orgusers.group_roles, orgusers.subscriptions,'
-            ' orgusers.invitations, orgusers.invitation_roles, orgusers.invitation_groups,'
+            ' orgusers.membership_roles, orgusers.membership_permissions, orgusers.last_activity, orgusers.seen_areas, orgusers.spaces, orgusers.space_members, orgusers.space_groups, orgusers.groups, orgusers.group_members, orgusers.group_roles, orgusers.subscriptions,'
+            ' orgusers.seat_ledger, orgusers.plan_ledger,'
+            ' orgusers.join_link_roles, orgusers.join_domains, orgusers.join_domain_roles,'
+            ' orgusers.invitations, orgusers.invitation_roles, orgusers.invitation_groups, orgusers.invitation_spaces,'
+            ' orgusers.audit_log,'
             ' orgusers.policies, orgusers.plans, orgusers.permissions, orgusers.role_templates,'
             ' orgusers.role_template_permissions, orgusers.role_template_grants, orgusers.base_permissions TO %s', role);
+        -- without the digest, which is nobody's business
+        EXECUTE format('GRANT SELECT (org_id, id, created_by, created_at, expires_at, most_uses, uses, revoked_at) ON orgusers.join_links TO %s', role);
     ELSIF audience = 'developer' THEN
         EXECUTE format('GRANT SELECT ON orgusers.protected_tables, orgusers.permissions TO %s', role);
         -- foreign keys to organizations, spaces and users
@@ -146,12 +163,29 @@ CREATE POLICY seen ON orgusers.users FOR SELECT
 COMMENT ON POLICY seen ON orgusers.users IS 'The actor, and the users of organizations whose users the actor may see';
 
 ALTER TABLE orgusers.current_organizations ENABLE ROW LEVEL SECURITY;
-CREATE POLICY seen ON orgusers.current_organizations FOR SELECT USING (user_id = orgusers.current_user_id());
-COMMENT ON POLICY seen ON orgusers.current_organizations IS 'The actor''s own';
+CREATE POLICY seen ON orgusers.current_organizations FOR SELECT USING (user_id = orgusers.current_user_id() AND orgusers.is_member(org_id));
+COMMENT ON POLICY seen ON orgusers.current_organizations IS 'The actor''s own, while it counts';
+
+ALTER TABLE orgusers.last_activity ENABLE ROW LEVEL SECURITY;
+CREATE POLICY seen ON orgusers.last_activity FOR SELECT
+    USING (user_id = orgusers.current_user_id() AND orgusers.is_member(org_id) OR orgusers.can(org_id, 'users.view'));
+COMMENT ON POLICY seen ON orgusers.last_activity IS 'The actor''s own, and those of organizations whose users the actor may see';
+
+ALTER TABLE orgusers.seen_areas ENABLE ROW LEVEL SECURITY;
+CREATE POLICY seen ON orgusers.seen_areas FOR SELECT USING (user_id = orgusers.current_user_id() AND orgusers.is_member(org_id));
+COMMENT ON POLICY seen ON orgusers.seen_areas IS 'The actor''s own';
 
 ALTER TABLE orgusers.subscriptions ENABLE ROW LEVEL SECURITY;
 CREATE POLICY seen ON orgusers.subscriptions FOR SELECT USING (orgusers.can(org_id, 'billing.view'));
 COMMENT ON POLICY seen ON orgusers.subscriptions IS 'Subscriptions of organizations whose billing the actor may see';
+
+ALTER TABLE orgusers.seat_ledger ENABLE ROW LEVEL SECURITY;
+CREATE POLICY seen ON orgusers.seat_ledger FOR SELECT USING (orgusers.can(org_id, 'billing.view'));
+COMMENT ON POLICY seen ON orgusers.seat_ledger IS 'Seat time of organizations whose billing the actor may see';
+
+ALTER TABLE orgusers.plan_ledger ENABLE ROW LEVEL SECURITY;
+CREATE POLICY seen ON orgusers.plan_ledger FOR SELECT USING (orgusers.can(org_id, 'billing.view'));
+COMMENT ON POLICY seen ON orgusers.plan_ledger IS 'Past plans of organizations whose billing the actor may see';
 
 ALTER TABLE orgusers.invitations ENABLE ROW LEVEL SECURITY;
 CREATE POLICY seen ON orgusers.invitations FOR SELECT USING (orgusers.can(org_id, 'users.view'));
@@ -164,3 +198,30 @@ COMMENT ON POLICY seen ON orgusers.invitation_roles IS 'Roles of the invitations
 ALTER TABLE orgusers.invitation_groups ENABLE ROW LEVEL SECURITY;
 CREATE POLICY seen ON orgusers.invitation_groups FOR SELECT USING (orgusers.can(org_id, 'users.view'));
 COMMENT ON POLICY seen ON orgusers.invitation_groups IS 'Groups of the invitations that the actor may see';
+
+ALTER TABLE orgusers.invitation_spaces ENABLE ROW LEVEL SECURITY;
+CREATE POLICY seen ON orgusers.invitation_spaces FOR SELECT USING (orgusers.can(org_id, 'users.view') AND orgusers.can(org_id, space_id, 'spaces.view'));
+COMMENT ON POLICY seen ON orgusers.invitation_spaces IS 'Spaces that the actor may see of the invitations that the actor may see';
+
+-- How many are left, invitations_left() says; the rows are nobody's to read.
+ALTER TABLE orgusers.invitation_quota ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE orgusers.join_links ENABLE ROW LEVEL SECURITY;
+CREATE POLICY seen ON orgusers.join_links FOR SELECT USING (orgusers.can(org_id, 'joining.manage'));
+COMMENT ON POLICY seen ON orgusers.join_links IS 'Join links of organizations where the actor may manage them';
+
+ALTER TABLE orgusers.join_link_roles ENABLE ROW LEVEL SECURITY;
+CREATE POLICY seen ON orgusers.join_link_roles FOR SELECT USING (orgusers.can(org_id, 'joining.manage'));
+COMMENT ON POLICY seen ON orgusers.join_link_roles IS 'Roles of join links of organizations where the actor may manage them';
+
+ALTER TABLE orgusers.join_domains ENABLE ROW LEVEL SECURITY;
+CREATE POLICY seen ON orgusers.join_domains FOR SELECT USING (orgusers.can(org_id, 'joining.manage'));
+COMMENT ON POLICY seen ON orgusers.join_domains IS 'Join domains of organizations where the actor may manage them';
+
+ALTER TABLE orgusers.join_domain_roles ENABLE ROW LEVEL SECURITY;
+CREATE POLICY seen ON orgusers.join_domain_roles FOR SELECT USING (orgusers.can(org_id, 'joining.manage'));
+COMMENT ON POLICY seen ON orgusers.join_domain_roles IS 'Roles of join domains of organizations where the actor may manage them';
+
+ALTER TABLE orgusers.audit_log ENABLE ROW LEVEL SECURITY;
+CREATE POLICY seen ON orgusers.audit_log FOR SELECT USING (orgusers.can(org_id, 'audit.view'));
+COMMENT ON POLICY seen ON orgusers.audit_log IS 'Audit trails of organizations that the actor may read; never what all organizations share';

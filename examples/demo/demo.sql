@@ -111,6 +111,18 @@ SELECT orgusers.register_user('eve@example.org', 'Eve') AS eve \gset
 SELECT orgusers.act_as(:'eve', for_session => true) \g /dev/null
 SELECT orgusers.accept_invitation(:'token');
 
+\! ./say "10. Another product, another rule-book: the same functions, other rules. Bob is a User Admin there, who adds Members and nobody else."
+RESET ROLE;
+SELECT orgusers.install_spaces(product_name => 'Acme Rooms', accept_url => 'https://rooms.example/invitation#{{token}}') \g /dev/null
+SET ROLE app_server;
+SELECT orgusers.act_as(:'ann', for_session => true) \g /dev/null
+SELECT orgusers.create_organization('Studio', 'spaces') AS studio \gset
+SELECT orgusers.invite_user(:'studio', 'bob@acme.example', '{User Admin}', send => false) AS bobs_invitation \gset
+SELECT orgusers.act_as(:'bob', for_session => true) \g /dev/null
+SELECT orgusers.accept_my_invitation(:'studio', :'bobs_invitation') = :'studio' AS joined_studio;
+SELECT orgusers.invite_user(:'studio', 'carla@acme.example', '{Billing Admin}', send => false);
+SELECT orgusers.invite_user(:'studio', 'carla@acme.example', '{Member}', send => false) IS NOT NULL AS invited;
+
 \! ./say "That was the main job. Every mail went out once:"
 RESET ROLE;
 SELECT kind, status, count(*) FROM orgusers.mail_outbox GROUP BY 1, 2 ORDER BY 1;

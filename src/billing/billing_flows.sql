@@ -33,7 +33,7 @@ BEGIN
     PERFORM orgusers.check_now();
     PERFORM orgusers.announce_billing_admin(set_plan.org_id, old.billing_admin_id, admin);
 END $$;
-COMMENT ON FUNCTION orgusers.set_plan(uuid, text, uuid) IS 'Puts an organization on a plan. A paid plan takes a billing admin (NULL: keeps the one there is), who gets mail; a free one ends it. For the trusted server, when the payment is settled. OU101 no such organization, OU102 billing admin not a user of it, OU105 no such plan, OU301 more users than seats, OU302 billing admin missing, not active, or named for a free plan, OU404 no mail template';
+COMMENT ON FUNCTION orgusers.set_plan(uuid, text, uuid) IS 'Puts an organization on a plan. A paid plan takes a billing admin (NULL: keeps the one there is), who gets mail; a free one ends it. Seats are billed at the plan''s price from now on, see billing_statement(). For the trusted server, when the payment is settled. OU101 no such organization, OU102 billing admin not a user of it, OU105 no such plan, OU301 more users than seats, OU302 billing admin missing, not active, or named for a free plan, OU404 no mail template';
 
 CREATE FUNCTION orgusers.set_billing_admin(org_id uuid, user_id uuid) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -68,7 +68,7 @@ BEGIN
     PERFORM orgusers.set_group_roles(create_group.org_id, create_group.name, create_group.roles);
     RETURN new_group;
 END $$;
-COMMENT ON FUNCTION orgusers.create_group(uuid, text, text[]) IS 'Makes a group that carries these roles, by name; returns its id. Needs groups.manage. OU103 no such role, OU106 bad name, OU107 name in use, OU108 role not the actor''s to give, and what require() raises';
+COMMENT ON FUNCTION orgusers.create_group(uuid, text, text[]) IS 'Makes a group that carries these roles, by name; returns its id. Needs groups.manage. OU103 no such role, OU106 bad name, OU107 name in use, OU108 role not the actor''s to give, OU113 a free role, and what require() raises';
 
 CREATE FUNCTION orgusers.rename_group(org_id uuid, name text, new_name text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -111,6 +111,10 @@ BEGIN
     held := orgusers.roles_by_groups(set_group_roles.org_id, ARRAY[changed]);
     PERFORM orgusers.require_grantable(set_group_roles.org_id,
         ARRAY((SELECT unnest(wanted) EXCEPT SELECT unnest(held)) UNION (SELECT unnest(held) EXCEPT SELECT unnest(wanted))));
+    IF NOT orgusers.takes_seat(set_group_roles.org_id, wanted) THEN
+        RAISE EXCEPTION USING ERRCODE = 'OU113', MESSAGE = 'a group carries no free roles',
+            HINT = 'Give them to users directly, with set_user_roles().';
+    END IF;
     IF EXISTS (SELECT FROM orgusers.group_members gm WHERE gm.org_id = set_group_roles.org_id AND gm.group_id = changed
                  AND gm.user_id = orgusers.current_user_id()) THEN
         PERFORM orgusers.refuse_self(set_group_roles.org_id, orgusers.current_user_id(),
@@ -121,17 +125,19 @@ BEGIN
     INSERT INTO orgusers.group_roles (org_id, group_id, role_id)
         SELECT set_group_roles.org_id, changed, unnest(wanted) ON CONFLICT DO NOTHING;
 END $$;
-COMMENT ON FUNCTION orgusers.set_group_roles(uuid, text, text[]) IS 'Makes a group carry exactly these roles, by name. Needs groups.manage. OU103 no such role, OU104 no such group, OU108 role not the actor''s to give or take, OU109 a group of one''s own, and what require() raises';
+COMMENT ON FUNCTION orgusers.set_group_roles(uuid, text, text[]) IS 'Makes a group carry exactly these roles, by name. Needs groups.manage. OU103 no such role, OU104 no such group, OU108 role not the actor''s to give or take, OU109 a group of one''s own, OU113 a free role, and what require() raises';
 
 CREATE FUNCTION orgusers.set_user_groups(org_id uuid, user_id uuid, groups text[]) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    wanted uuid[];
-    held   uuid[];
+    grouped orgusers.memberships;
+    wanted  uuid[];
+    held    uuid[];
 BEGIN
     PERFORM orgusers.authorize_change(set_user_groups.org_id, 'groups.manage');
-    PERFORM orgusers.member(set_user_groups.org_id, set_user_groups.user_id);
+    grouped := orgusers.member(set_user_groups.org_id, set_user_groups.user_id);
     wanted := orgusers.group_ids(set_user_groups.org_id, set_user_groups.groups);
+    PERFORM orgusers.require_kind(grouped.holds_seat OR wanted = '{}', 'a free user is in no group');
     held := ARRAY(SELECT gm.group_id FROM orgusers.group_members gm
                   WHERE gm.org_id = set_user_groups.org_id AND gm.user_id = set_user_groups.user_id);
     PERFORM orgusers.require_groups(set_user_groups.org_id, set_user_groups.user_id,
@@ -141,4 +147,4 @@ BEGIN
     INSERT INTO orgusers.group_members (org_id, group_id, user_id)
         SELECT set_user_groups.org_id, unnest(wanted), set_user_groups.user_id ON CONFLICT DO NOTHING;
 END $$;
-COMMENT ON FUNCTION orgusers.set_user_groups(uuid, uuid, text[]) IS 'Puts a user of the organization in exactly these groups, by name; NULL or an empty array takes the user out of all. Needs groups.manage. OU102 no such user there, OU104 no such group, OU108 a group''s role is not the actor''s to give or take, OU109 own roles, and what require() raises';
+COMMENT ON FUNCTION orgusers.set_user_groups(uuid, uuid, text[]) IS 'Puts a user of the organization in exactly these groups, by name; NULL or an empty array takes the user out of all. Needs groups.manage. OU102 no such user there, OU104 no such group, OU108 a group''s role is not the actor''s to give or take, OU109 own roles, OU113 a free user, and what require() raises';

@@ -31,7 +31,7 @@ COMMENT ON COLUMN orgusers.organizations.parent_id IS 'Account that this is a su
 COMMENT ON COLUMN orgusers.organizations.root_id IS 'Account at the root of the tree, the own id for an account; held equal to the parent''s by the foreign key, made by a trigger when it is left out';
 COMMENT ON COLUMN orgusers.organizations.external_id IS 'Number or key by which the application''s people know the organization, such as a customer number; NULL for none';
 COMMENT ON COLUMN orgusers.organizations.policy IS 'Rule-book that the organization follows';
-COMMENT ON COLUMN orgusers.organizations.time_zone IS 'Time zone of the organization, for times in its mails';
+COMMENT ON COLUMN orgusers.organizations.time_zone IS 'Time zone of the organization: for times in its mails, and for the day that daily_invitations is about';
 COMMENT ON COLUMN orgusers.organizations.epoch IS 'Counts the changes that the invariants guard. Updating it is the lock that such a change takes first, see lock_organization';
 SELECT pg_extension_config_dump('orgusers.organizations', '');
 
@@ -47,6 +47,21 @@ COMMENT ON FUNCTION orgusers.set_root() IS 'Trigger: a new organization without 
 CREATE TRIGGER set_root BEFORE INSERT ON orgusers.organizations FOR EACH ROW WHEN (NEW.root_id IS NULL) EXECUTE FUNCTION orgusers.set_root();
 COMMENT ON TRIGGER set_root ON orgusers.organizations IS 'A new organization without a root gets its parent''s, or itself';
 
+-- The root is read before anything is locked, so it must not change; nor the policy of a sub-account, hence of a tree.
+-- After the row is written: another trigger could still have changed it before.
+CREATE FUNCTION orgusers.keep_tree() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RAISE EXCEPTION USING ERRCODE = 'OU115', TABLE = TG_TABLE_NAME, SCHEMA = TG_TABLE_SCHEMA, CONSTRAINT = TG_NAME,
+        MESSAGE = 'an organization stays where it is in its tree, and a sub-account under its policy',
+        HINT = 'Make a new organization there.';
+END $$;
+COMMENT ON FUNCTION orgusers.keep_tree() IS 'Trigger: an organization keeps its parent and root, and a sub-account its policy (OU115)';
+CREATE TRIGGER keep_tree AFTER UPDATE ON orgusers.organizations FOR EACH ROW
+    WHEN ((OLD.parent_id, OLD.root_id) IS DISTINCT FROM (NEW.parent_id, NEW.root_id) OR (OLD.policy <> NEW.policy AND NEW.parent_id IS NOT NULL))
+    EXECUTE FUNCTION orgusers.keep_tree();
+COMMENT ON TRIGGER keep_tree ON orgusers.organizations IS 'An organization keeps its parent and root, and a sub-account its policy';
+
 CREATE TABLE orgusers.memberships (
     org_id         uuid NOT NULL REFERENCES orgusers.organizations ON DELETE CASCADE,
     user_id        uuid NOT NULL REFERENCES orgusers.users ON DELETE CASCADE,
@@ -54,12 +69,17 @@ CREATE TABLE orgusers.memberships (
     invited_by     uuid,
     joined_at      timestamptz NOT NULL DEFAULT now(),
     deactivated_at timestamptz,
+    holds_seat     boolean NOT NULL DEFAULT true,
+    seat_since     timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (org_id, user_id),
+    -- For the foreign keys that keep free roles apart; it is also how the organizations of a user are found.
+    CONSTRAINT memberships_user_id_org_id_idx UNIQUE (user_id, org_id, holds_seat),
     CHECK ((status = 'deactivated') = (deactivated_at IS NOT NULL))
 );
-CREATE INDEX memberships_user_id_org_id_idx ON orgusers.memberships (user_id, org_id);
 COMMENT ON TABLE orgusers.memberships IS 'Who is a user of which organization';
 COMMENT ON COLUMN orgusers.memberships.status IS 'active, or deactivated: kept with roles and groups, but without rights and without a seat';
+COMMENT ON COLUMN orgusers.memberships.holds_seat IS 'Takes a seat of the plan while active; false for a free user, who holds free roles and nothing else. Without roles a user takes a seat, unless the last free role has been deleted';
+COMMENT ON COLUMN orgusers.memberships.seat_since IS 'Since when the user has taken a seat of the organization without a break, or, deactivated or free, since when none. Kept by a trigger; the seat''s time before is in seat_ledger';
 COMMENT ON COLUMN orgusers.memberships.invited_by IS 'User whose invitation was accepted, who may be gone since; NULL for the founder';
 SELECT pg_extension_config_dump('orgusers.memberships', '');
 

@@ -31,6 +31,29 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION orgusers.require_grantable(uuid, uuid[]) IS 'Returns when the actor may give and take all these roles, else OU108. Internal';
 
+CREATE FUNCTION orgusers.takes_seat(org_id uuid, role_ids uuid[]) RETURNS boolean
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    kinds boolean[] := ARRAY(SELECT DISTINCT r.holds_seat FROM orgusers.roles r WHERE r.org_id = takes_seat.org_id AND r.id = ANY (role_ids));
+BEGIN
+    IF cardinality(kinds) > 1 THEN
+        RAISE EXCEPTION USING ERRCODE = 'OU113', MESSAGE = 'free roles and roles that take a seat cannot be held together',
+            HINT = 'Choose roles of one kind; holds_seat in the table orgusers.roles says which kind a role is of.';
+    END IF;
+    RETURN coalesce(kinds[1], true);
+END $$;
+COMMENT ON FUNCTION orgusers.takes_seat(uuid, uuid[]) IS 'Whether a user who holds exactly these roles takes a seat: false if they are free, true for no roles; OU113 when they are of both kinds. Internal';
+
+CREATE FUNCTION orgusers.require_kind(holds_seat boolean, what text) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF require_kind.holds_seat THEN
+        RETURN;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = 'OU113', MESSAGE = what, HINT = 'Give the user a role that takes a seat instead of the free one.';
+END $$;
+COMMENT ON FUNCTION orgusers.require_kind(boolean, text) IS 'Raises OU113 with this message for somebody who takes no seat. Internal';
+
 -- In PL/pgSQL, as whatever flows call often: a function in SQL would be planned at each call.
 CREATE FUNCTION orgusers.policy_of(org_id uuid) RETURNS orgusers.policies
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -52,6 +75,32 @@ BEGIN
     RETURN found_one;
 END $$;
 COMMENT ON FUNCTION orgusers.member(uuid, uuid) IS 'The membership, or OU102. Internal';
+
+CREATE FUNCTION orgusers.enroll(org_id uuid, user_id uuid, role_ids uuid[], invited_by uuid DEFAULT NULL) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    seat   boolean := orgusers.takes_seat(enroll.org_id, enroll.role_ids);
+    joined boolean;
+    member orgusers.memberships;
+BEGIN
+    INSERT INTO orgusers.memberships (org_id, user_id, invited_by, holds_seat)
+        VALUES (enroll.org_id, enroll.user_id, enroll.invited_by, seat) ON CONFLICT DO NOTHING;
+    joined := FOUND;
+    member := orgusers.member(enroll.org_id, enroll.user_id);
+    IF member.status <> 'active' THEN
+        RAISE EXCEPTION USING ERRCODE = 'OU110', MESSAGE = 'you are deactivated in this organization',
+            HINT = 'Ask a user of the organization who may reactivate you.';
+    ELSIF member.holds_seat <> seat THEN
+        RAISE EXCEPTION USING ERRCODE = 'OU113', MESSAGE = CASE WHEN seat THEN 'you are a free user of this organization' ELSE 'you have a seat in this organization' END,
+            HINT = 'Ask a user of the organization who may change your roles.';
+    END IF;
+    INSERT INTO orgusers.membership_roles (org_id, user_id, role_id, holds_seat)
+        SELECT enroll.org_id, enroll.user_id, unnest(enroll.role_ids), seat ON CONFLICT DO NOTHING;
+    IF joined THEN
+        PERFORM orgusers.welcome(enroll.org_id, enroll.user_id);
+    END IF;
+END $$;
+COMMENT ON FUNCTION orgusers.enroll(uuid, uuid, uuid[], uuid) IS 'Makes a person a user of the organization with these roles, on a seat or free as they say; one who is a user gets the roles in addition, and one who becomes a user the mail welcome() may send. The caller has the organization''s lock. OU110 deactivated there, OU113 roles of both kinds, or of the other kind than the user''s. Internal';
 
 CREATE FUNCTION orgusers.refuse_self(org_id uuid, user_id uuid, allowed boolean, what text) RETURNS void
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -91,6 +140,7 @@ CREATE FUNCTION orgusers.set_user_roles(org_id uuid, user_id uuid, roles text[])
 DECLARE
     wanted uuid[];
     held   uuid[];
+    seat   boolean;
 BEGIN
     PERFORM orgusers.authorize_change(set_user_roles.org_id, 'roles.assign');
     PERFORM orgusers.member(set_user_roles.org_id, set_user_roles.user_id);
@@ -101,13 +151,24 @@ BEGIN
                   WHERE mr.org_id = set_user_roles.org_id AND mr.user_id = set_user_roles.user_id);
     PERFORM orgusers.require_grantable(set_user_roles.org_id,
         ARRAY((SELECT unnest(wanted) EXCEPT SELECT unnest(held)) UNION (SELECT unnest(held) EXCEPT SELECT unnest(wanted))));
+    seat := orgusers.takes_seat(set_user_roles.org_id, wanted);
+    IF NOT seat AND (EXISTS (SELECT FROM orgusers.group_members gm
+                             WHERE gm.org_id = set_user_roles.org_id AND gm.user_id = set_user_roles.user_id)
+                     OR EXISTS (SELECT FROM orgusers.membership_permissions mp
+                                WHERE mp.org_id = set_user_roles.org_id AND mp.user_id = set_user_roles.user_id)) THEN
+        RAISE EXCEPTION USING ERRCODE = 'OU113', MESSAGE = 'a free user has neither groups nor single permissions',
+            HINT = 'Take the user''s groups and single permissions first.';
+    END IF;
     DELETE FROM orgusers.membership_roles mr
         WHERE mr.org_id = set_user_roles.org_id AND mr.user_id = set_user_roles.user_id AND mr.role_id <> ALL (wanted);
-    INSERT INTO orgusers.membership_roles (org_id, user_id, role_id)
-        SELECT set_user_roles.org_id, set_user_roles.user_id, unnest(wanted) ON CONFLICT DO NOTHING;
+    -- Between the two, where no role of the other kind is held; a seat that is taken is counted here (OU301).
+    UPDATE orgusers.memberships m SET holds_seat = seat
+        WHERE m.org_id = set_user_roles.org_id AND m.user_id = set_user_roles.user_id AND m.holds_seat <> seat;
+    INSERT INTO orgusers.membership_roles (org_id, user_id, role_id, holds_seat)
+        SELECT set_user_roles.org_id, set_user_roles.user_id, unnest(wanted), seat ON CONFLICT DO NOTHING;
     PERFORM orgusers.check_now();
 END $$;
-COMMENT ON FUNCTION orgusers.set_user_roles(uuid, uuid, text[]) IS 'Gives a user of the organization exactly these roles, by name; NULL or an empty array takes all. Needs roles.assign, and each role given or taken must be one that the actor''s roles may give. OU102 no such user there, OU103 no such role, OU108 role not the actor''s to give, OU109 own roles, OU303 and OU304 too few or too many holders, and what require() raises';
+COMMENT ON FUNCTION orgusers.set_user_roles(uuid, uuid, text[]) IS 'Gives a user of the organization exactly these roles, by name; NULL or an empty array takes all. Needs roles.assign, and each role given or taken must be one that the actor''s roles may give. Free roles end the user''s seat, and others take one. OU102 no such user there, OU103 no such role, OU108 role not the actor''s to give, OU109 own roles, OU113 free roles beside others, or with groups or single permissions, OU301 no seat left, OU303 and OU304 too few or too many holders, and what require() raises';
 
 CREATE FUNCTION orgusers.refuse_billing_admin(org_id uuid, user_id uuid) RETURNS void
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -120,10 +181,16 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION orgusers.refuse_billing_admin(uuid, uuid) IS 'Raises OU302 when the user is the organization''s billing admin. Internal';
 
+CREATE FUNCTION orgusers.tell_user(org_id uuid, user_id uuid, kind text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM orgusers.enqueue_mail(tell_user.org_id, tell_user.kind, u.email, u.display_name, u.locale, '{}')
+        FROM orgusers.users u WHERE u.id = tell_user.user_id AND u.id IS DISTINCT FROM orgusers.current_user_id();
+END $$;
+COMMENT ON FUNCTION orgusers.tell_user(uuid, uuid, text) IS 'Mails a user what has been done to the membership, unless it is the actor who did it. Internal';
+
 CREATE FUNCTION orgusers.remove_user(org_id uuid, user_id uuid) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    removed orgusers.users;
 BEGIN
     PERFORM orgusers.authorize_change(remove_user.org_id, 'users.remove');
     PERFORM orgusers.member(remove_user.org_id, remove_user.user_id);
@@ -133,13 +200,12 @@ BEGIN
     PERFORM orgusers.refuse_billing_admin(remove_user.org_id, remove_user.user_id);
     DELETE FROM orgusers.memberships m WHERE m.org_id = remove_user.org_id AND m.user_id = remove_user.user_id;
     PERFORM orgusers.check_now();
-    SELECT * INTO STRICT removed FROM orgusers.users u WHERE u.id = remove_user.user_id;
-    IF removed.id <> orgusers.current_user_id() THEN
-        PERFORM orgusers.enqueue_mail(remove_user.org_id, 'user_removed', removed.email, removed.display_name, removed.locale,
-            orgusers.mail_people(removed.id));
+    IF remove_user.user_id = orgusers.current_user_id() THEN
+        PERFORM orgusers.announce_leaving(remove_user.org_id, remove_user.user_id);
     END IF;
+    PERFORM orgusers.tell_user(remove_user.org_id, remove_user.user_id, 'user_removed');
 END $$;
-COMMENT ON FUNCTION orgusers.remove_user(uuid, uuid) IS 'Removes a user from the organization with roles and groups there, at once; the user gets mail, unless it is the actor. Needs users.remove, and the user''s roles and single permissions must be the actor''s to take. OU102 no such user there, OU108 role not the actor''s to take, OU109 oneself, OU302 the billing admin, OU303 too few holders of a role, OU404 no mail template, and what require() raises';
+COMMENT ON FUNCTION orgusers.remove_user(uuid, uuid) IS 'Removes a user from the organization with roles and groups there, at once; the user gets mail or, when it is the actor, those who may remove users do. Needs users.remove, and the user''s roles and single permissions must be the actor''s to take. OU102 no such user there, OU108 role not the actor''s to take, OU109 oneself, OU302 the billing admin, OU303 too few holders of a role, OU404 no mail template, and what require() raises';
 
 CREATE FUNCTION orgusers.deactivate_user(org_id uuid, user_id uuid) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -155,8 +221,9 @@ BEGIN
     UPDATE orgusers.memberships m SET status = 'deactivated', deactivated_at = now()
         WHERE m.org_id = deactivate_user.org_id AND m.user_id = deactivate_user.user_id;
     PERFORM orgusers.check_now();
+    PERFORM orgusers.tell_user(deactivate_user.org_id, deactivate_user.user_id, 'user_deactivated');
 END $$;
-COMMENT ON FUNCTION orgusers.deactivate_user(uuid, uuid) IS 'Takes a user''s rights and seat in the organization, at once, and keeps roles and groups for a reactivation; does nothing for a deactivated one. Needs users.deactivate. Raises what remove_user() raises';
+COMMENT ON FUNCTION orgusers.deactivate_user(uuid, uuid) IS 'Takes a user''s rights and seat in the organization, at once, and keeps roles and groups for a reactivation; the user gets mail, unless it is the actor. Does nothing for a deactivated one. Needs users.deactivate. Raises what remove_user() raises';
 
 CREATE FUNCTION orgusers.reactivate_user(org_id uuid, user_id uuid) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -166,32 +233,9 @@ BEGIN
     PERFORM orgusers.require_over(reactivate_user.org_id, reactivate_user.user_id);
     UPDATE orgusers.memberships m SET status = 'active', deactivated_at = NULL
         WHERE m.org_id = reactivate_user.org_id AND m.user_id = reactivate_user.user_id AND m.status = 'deactivated';
-    PERFORM orgusers.check_now();
+    IF FOUND THEN
+        PERFORM orgusers.check_now();
+        PERFORM orgusers.tell_user(reactivate_user.org_id, reactivate_user.user_id, 'user_reactivated');
+    END IF;
 END $$;
-COMMENT ON FUNCTION orgusers.reactivate_user(uuid, uuid) IS 'Gives a deactivated user''s rights back, which takes a seat; does nothing for an active one. Needs users.deactivate. OU102 no such user there, OU108 role not the actor''s to give, OU301 no seat left, OU304 too many holders of a role, and what require() raises';
-
-CREATE FUNCTION orgusers.list_users(org_id uuid, search text DEFAULT NULL, after orgusers.email DEFAULT NULL, page integer DEFAULT 100)
-    RETURNS TABLE (user_id uuid, email orgusers.email, display_name text, avatar_url text, roles text[], groups text[],
-                   status text, is_billing_admin boolean, joined_at timestamptz)
-    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    PERFORM orgusers.require(list_users.org_id, 'users.view');
-    RETURN QUERY
-        SELECT u.id, u.email, u.display_name, u.avatar_url,
-               ARRAY(SELECT r.name FROM orgusers.membership_roles mr JOIN orgusers.roles r ON r.org_id = mr.org_id AND r.id = mr.role_id
-                     WHERE mr.org_id = m.org_id AND mr.user_id = m.user_id ORDER BY r.name),
-               ARRAY(SELECT g.name FROM orgusers.group_members gm JOIN orgusers.groups g ON g.org_id = gm.org_id AND g.id = gm.group_id
-                     WHERE gm.org_id = m.org_id AND gm.user_id = m.user_id ORDER BY g.name),
-               m.status,
-               EXISTS (SELECT FROM orgusers.subscriptions s WHERE s.org_id = m.org_id AND s.billing_admin_id = m.user_id),
-               m.joined_at
-        FROM orgusers.memberships m JOIN orgusers.users u ON u.id = m.user_id
-        WHERE m.org_id = list_users.org_id
-          AND (list_users.after IS NULL OR u.email > list_users.after)
-          AND (list_users.search IS NULL
-               OR strpos(lower(u.email::text), lower(list_users.search)) > 0
-               OR strpos(lower(u.display_name), lower(list_users.search)) > 0)
-        ORDER BY u.email
-        LIMIT least(greatest(list_users.page, 1), 1000);
-END $$;
-COMMENT ON FUNCTION orgusers.list_users(uuid, text, orgusers.email, integer) IS 'Users of the organization in order of their addresses, active and deactivated: those whose address or name contains search (NULL: all), behind the address after (NULL: from the first), page rows at most (1 to 1000). roles are those held directly; groups may bring further ones. Needs users.view. Raises what require() raises';
+COMMENT ON FUNCTION orgusers.reactivate_user(uuid, uuid) IS 'Gives a deactivated user''s rights back, which takes a seat unless the user''s roles are free; the user gets mail. Does nothing for an active one. Needs users.deactivate. OU102 no such user there, OU108 role not the actor''s to give, OU301 no seat left, OU304 too many holders of a role, OU404 no mail template, and what require() raises';

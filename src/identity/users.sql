@@ -118,4 +118,4 @@ EXCEPTION
         RAISE EXCEPTION 'the address belongs to another user' USING ERRCODE = 'OU107';
 END
 $$;
-COMMENT ON FUNCTION orgusers.change_email(uuid, orgusers.email, boolean) IS 'Gives the user another address, unproven unless verified is true; the same address in other letters stays as proven as it was. For trusted servers. OU007 for an unknown user, OU107 if the address is another user''s, OU201 without an address';
+COMMENT ON FUNCTION orgusers.change_email(uuid, orgusers.email, boolean) IS 'Gives the user another address, unproven unless verified is true; the same address in other letters stays as proven as it was. For trusted servers. OU007 for an unknown user, OU107 if the address is another user''s, OU201 without an address, OU307 if it is invited elsewhere in a tree with unique_in_tree that the user is in';

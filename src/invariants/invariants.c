@@ -27,50 +27,102 @@ PG_FUNCTION_INFO_V1(orgusers_lock_organization);
 PG_FUNCTION_INFO_V1(orgusers_seats_check);
 PG_FUNCTION_INFO_V1(orgusers_holders_check);
 PG_FUNCTION_INFO_V1(orgusers_billing_admin_check);
+PG_FUNCTION_INFO_V1(orgusers_member_in_tree_check);
+PG_FUNCTION_INFO_V1(orgusers_invitation_in_tree_check);
+PG_FUNCTION_INFO_V1(orgusers_email_in_tree_check);
 PG_FUNCTION_INFO_V1(orgusers_truncate_check);
 
 /* The organizations that a row event concerns: one, or two when it moved. */
 typedef struct EventOrgs
 {
 	int			count;
-	pg_uuid_t	id[2];			/* in the order of ids */
+	pg_uuid_t	id[2];
 } EventOrgs;
 
 typedef void (*OrgCheck) (TriggerData *trigger, OrgusersTouched *org);
 
 /*
- * add_org
- *		Enters the org_id of a row.  A row of a table without NOT NULL there
- *		does not exist.
+ * row_uuid
+ *		The id in a column of a row.  A row without NOT NULL there does not
+ *		exist.
  */
-static void
-add_org(EventOrgs *orgs, Relation rel, HeapTuple row)
+static pg_uuid_t
+row_uuid(Relation rel, HeapTuple row, const char *column)
 {
 	TupleDesc	desc = RelationGetDescr(rel);
 	bool		isnull;
-	pg_uuid_t	id;
-	int			cmp;
+	Datum		id = heap_getattr(row, SPI_fnumber(desc, column), desc, &isnull);
 
-	id = *DatumGetUUIDP(heap_getattr(row, SPI_fnumber(desc, "org_id"), desc,
-									 &isnull));
 	Assert(!isnull);
+	return *DatumGetUUIDP(id);
+}
 
-	if (orgs->count == 0)
+/* The row as it is after an event that leaves one. */
+static HeapTuple
+new_row(TriggerData *trigger)
+{
+	return TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ?
+		trigger->tg_newtuple : trigger->tg_trigtuple;
+}
+
+static int
+compare_uuids(const pg_uuid_t *a, const pg_uuid_t *b)
+{
+	return memcmp(a, b, sizeof(*a));
+}
+
+/* Whether touched.h takes an organization after another. */
+static bool
+comes_after(const pg_uuid_t *a, const pg_uuid_t *b)
+{
+	pg_uuid_t	root_a = orgusers_place(a).root_id;
+	pg_uuid_t	root_b = orgusers_place(b).root_id;
+	int			cmp = compare_uuids(&root_a, &root_b);
+
+	return cmp != 0 ? cmp > 0 : compare_uuids(a, b) > 0;
+}
+
+/*
+ * event_orgs
+ *		The old and the new organization of a row event, in the order of
+ *		touched.h.
+ */
+static EventOrgs
+event_orgs(TriggerData *trigger)
+{
+	EventOrgs	orgs = {.count = 1};
+
+	orgs.id[0] = row_uuid(trigger->tg_relation, trigger->tg_trigtuple,
+						  "org_id");
+	if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
 	{
-		orgs->id[orgs->count++] = id;
-		return;
+		orgs.id[1] = row_uuid(trigger->tg_relation, trigger->tg_newtuple,
+							  "org_id");
+		if (compare_uuids(&orgs.id[0], &orgs.id[1]) != 0)
+			orgs.count = 2;
 	}
-	cmp = memcmp(&id, &orgs->id[0], sizeof(id));
-	if (cmp == 0)
-		return;
-	if (cmp < 0)
+	if (orgs.count == 2 && comes_after(&orgs.id[0], &orgs.id[1]))
 	{
-		orgs->id[1] = orgs->id[0];
-		orgs->id[0] = id;
+		pg_uuid_t	first = orgs.id[1];
+
+		orgs.id[1] = orgs.id[0];
+		orgs.id[0] = first;
 	}
-	else
-		orgs->id[1] = id;
-	orgs->count = 2;
+	return orgs;
+}
+
+/* Raises when a function is not called as a trigger after a row's change. */
+static void
+require_after_row(FunctionCallInfo fcinfo)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) ||
+		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event) ||
+		!TRIGGER_FIRED_AFTER(trigger->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("not called as an AFTER ROW trigger")));
 }
 
 /*
@@ -83,19 +135,10 @@ static Datum
 for_each_org(FunctionCallInfo fcinfo, OrgCheck check)
 {
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
-	EventOrgs	orgs = {0};
+	EventOrgs	orgs;
 
-	if (!CALLED_AS_TRIGGER(fcinfo) ||
-		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event) ||
-		!TRIGGER_FIRED_AFTER(trigger->tg_event))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("not called as an AFTER ROW trigger")));
-
-	add_org(&orgs, trigger->tg_relation, trigger->tg_trigtuple);
-	if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
-		add_org(&orgs, trigger->tg_relation, trigger->tg_newtuple);
-
+	require_after_row(fcinfo);
+	orgs = event_orgs(trigger);
 	for (int i = 0; i < orgs.count; i++)
 	{
 		OrgusersTouched *org = orgusers_touch(&orgs.id[i]);
@@ -107,29 +150,52 @@ for_each_org(FunctionCallInfo fcinfo, OrgCheck check)
 }
 
 /*
- * read_row
- *		Runs a query about an organization, such as one that returns a row
- *		only when a rule is broken there.
+ * read_row_by
+ *		Runs a query about an organization ($1) and something else ($2, of
+ *		that type; InvalidOid for a query without it), such as one that
+ *		returns a row only when a rule is broken there.
  *
  * Returns whether there is a row.  The caller is connected to SPI.
  */
 static bool
-read_row(SPIPlanPtr *plan, const char *query, const pg_uuid_t *org_id)
+read_row_by(SPIPlanPtr *plan, const char *query, Oid type, Datum *args)
 {
-	Datum		args[1];
-
 	if (*plan == NULL)
 	{
-		Oid			argtypes[] = {UUIDOID};
+		Oid			argtypes[] = {UUIDOID, type};
 
-		*plan = SPI_prepare(query, 1, argtypes);
+		*plan = SPI_prepare(query, OidIsValid(type) ? 2 : 1, argtypes);
 		if (*plan == NULL || SPI_keepplan(*plan) != 0)
 			elog(ERROR, "could not prepare the check of an invariant");
 	}
-	args[0] = UUIDPGetDatum(org_id);
 	if (SPI_execute_plan(*plan, args, NULL, false, 1) < 0)
 		elog(ERROR, "could not check an invariant");
 	return SPI_processed > 0;
+}
+
+/*
+ * read_row
+ *		The same about an organization alone.
+ */
+static bool
+read_row(SPIPlanPtr *plan, const char *query, const pg_uuid_t *org_id)
+{
+	Datum		args[] = {UUIDPGetDatum(org_id)};
+
+	return read_row_by(plan, query, InvalidOid, args);
+}
+
+/*
+ * read_row_of
+ *		The same about an organization and the id of something.
+ */
+static bool
+read_row_of(SPIPlanPtr *plan, const char *query, const pg_uuid_t *org_id,
+			const pg_uuid_t *id)
+{
+	Datum		args[] = {UUIDPGetDatum(org_id), UUIDPGetDatum(id)};
+
+	return read_row_by(plan, query, UUIDOID, args);
 }
 
 /* The text in a column of the first row that SPI returned. */
@@ -140,7 +206,7 @@ violation_text(int column)
 }
 
 /*
- * command_of
+ * orgusers_command_of
  *		The command of this transaction that caused the event, or none.
  *
  * An event fires when all rows of its command are written, so a command that
@@ -148,8 +214,8 @@ violation_text(int column)
  * own check tells: one that ran while the command was still writing has
  * missed rows.
  */
-static CommandId
-command_of(TriggerData *trigger)
+CommandId
+orgusers_command_of(TriggerData *trigger)
 {
 	HeapTupleHeader row;
 
@@ -162,8 +228,7 @@ command_of(TriggerData *trigger)
 			return HeapTupleHeaderGetCmax(row);
 		return InvalidCommandId;
 	}
-	row = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ?
-		trigger->tg_newtuple->t_data : trigger->tg_trigtuple->t_data;
+	row = new_row(trigger)->t_data;
 	if (TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(row)))
 		return HeapTupleHeaderGetCmin(row);
 	return InvalidCommandId;
@@ -179,7 +244,7 @@ command_of(TriggerData *trigger)
 static bool
 checked_already(TriggerData *trigger, CommandId *checked)
 {
-	CommandId	command = command_of(trigger);
+	CommandId	command = orgusers_command_of(trigger);
 
 	if (command != InvalidCommandId && command == *checked)
 		return true;
@@ -220,7 +285,7 @@ check_seats(TriggerData *trigger, OrgusersTouched *org)
 					   " AND (SELECT count(*) FROM"
 					   "      (SELECT FROM orgusers.memberships m"
 					   "       WHERE m.org_id = s.org_id"
-					   "       AND m.status = 'active'"
+					   "       AND m.status = 'active' AND m.holds_seat"
 					   "       LIMIT p.seats + 1) AS counted)"
 					   "     > p.seats",
 					   &org->org_id))
@@ -255,25 +320,73 @@ check_seats(TriggerData *trigger, OrgusersTouched *org)
 	"       WHERE m.org_id = mr.org_id AND m.user_id = mr.user_id)" \
 	"  LIMIT " limit ") AS counted)"
 
+/*
+ * What an event takes away holders of: the template of the role that a user
+ * held, the templates of the roles of a user whose membership changed, and
+ * the template that a role had.  An organization that never had as many
+ * holders as a template asks for can change otherwise.
+ */
+#define TOO_FEW(taken) \
+	"SELECT t.name, t.least_holders FROM orgusers.organizations o" \
+	" JOIN orgusers.role_templates t ON t.policy = o.policy" \
+	" WHERE o.id = $1 AND t.least_holders > 0 AND t.id IN (" taken ")" \
+	" AND " COUNT_HOLDERS("t.least_holders") " < t.least_holders"
+
+/*
+ * too_few_left
+ *		Whether an event that took something away has left a role with too
+ *		few holders; the row that SPI returned names it.
+ */
+static bool
+too_few_left(TriggerData *trigger, OrgusersTouched *org)
+{
+	static SPIPlanPtr by_role = NULL;
+	static SPIPlanPtr by_member = NULL;
+	static SPIPlanPtr by_template = NULL;
+	Relation	rel = trigger->tg_relation;
+	HeapTuple	row = trigger->tg_trigtuple;
+	int			template = SPI_fnumber(RelationGetDescr(rel), "template");
+	Datum		args[2] = {UUIDPGetDatum(&org->org_id)};
+	pg_uuid_t	id;
+	bool		isnull;
+
+	if (template > 0)
+	{
+		/* A role itself: it is gone, or is like another template by now. */
+		args[1] = heap_getattr(row, template, RelationGetDescr(rel), &isnull);
+		return read_row_by(&by_template, TOO_FEW("$2"), TEXTOID, args);
+	}
+	if (SPI_fnumber(RelationGetDescr(rel), "role_id") > 0)
+	{
+		/* The last role that was checked is mostly the next one, too. */
+		id = row_uuid(rel, row, "role_id");
+		if (checked_already(trigger, &org->taken_checked) &&
+			compare_uuids(&id, &org->taken_role) == 0)
+			return false;
+		org->taken_role = id;
+		return read_row_of(&by_role,
+						   TOO_FEW("SELECT r.template FROM orgusers.roles r"
+								   " WHERE r.org_id = o.id AND r.id = $2"),
+						   &org->org_id, &id);
+	}
+	id = row_uuid(rel, row, "user_id");
+	return read_row_of(&by_member,
+					   TOO_FEW("SELECT r.template"
+							   " FROM orgusers.membership_roles mr"
+							   " JOIN orgusers.roles r ON r.org_id = mr.org_id"
+							   "  AND r.id = mr.role_id"
+							   " WHERE mr.org_id = o.id AND mr.user_id = $2"),
+					   &org->org_id, &id);
+}
+
 static void
 check_holders(TriggerData *trigger, OrgusersTouched *org)
 {
-	static SPIPlanPtr too_few = NULL;
 	static SPIPlanPtr too_many = NULL;
-	bool		adds_only = TRIGGER_FIRED_BY_INSERT(trigger->tg_event);
-
-	if (checked_already(trigger, adds_only ? &org->added_checked :
-						&org->taken_checked))
-		return;
 
 	SPI_connect();
-	if (!adds_only &&
-		read_row(&too_few,
-				 "SELECT t.name, t.least_holders FROM orgusers.organizations o"
-				 " JOIN orgusers.role_templates t ON t.policy = o.policy"
-				 " WHERE o.id = $1 AND t.least_holders > 0 AND "
-				 COUNT_HOLDERS("t.least_holders") " < t.least_holders",
-				 &org->org_id))
+	if (!TRIGGER_FIRED_BY_INSERT(trigger->tg_event) &&
+		too_few_left(trigger, org))
 		ereport(ERROR,
 				(errcode(ERRCODE_OU_TOO_FEW_HOLDERS),
 				 errmsg("the role %s would be left with too few users",
@@ -283,7 +396,8 @@ check_holders(TriggerData *trigger, OrgusersTouched *org)
 				 errhint("Give the role to another user first."),
 				 errtableconstraint(trigger->tg_relation,
 									trigger->tg_trigger->tgname)));
-	if (read_row(&too_many,
+	if (!checked_already(trigger, &org->added_checked) &&
+		read_row(&too_many,
 				 "SELECT t.name, t.most_holders FROM orgusers.organizations o"
 				 " JOIN orgusers.role_templates t ON t.policy = o.policy"
 				 " WHERE o.id = $1 AND t.most_holders IS NOT NULL AND "
@@ -325,8 +439,114 @@ check_billing_admin(TriggerData *trigger, OrgusersTouched *org)
 }
 
 /*
+ * What of a tree uses an address elsewhere than in organization o: a
+ * membership of the user who has it, or an invitation that is open by the
+ * clock.  An expired one makes room.
+ */
+#define MEMBER_ELSEWHERE(user_id) \
+	"EXISTS (SELECT FROM orgusers.memberships m" \
+	"        JOIN orgusers.organizations t ON t.id = m.org_id" \
+	"        WHERE m.user_id = " user_id \
+	"        AND t.root_id = o.root_id AND t.id <> o.id)"
+#define INVITED_ELSEWHERE(email) \
+	"EXISTS (SELECT FROM orgusers.invitations i" \
+	"        JOIN orgusers.organizations t ON t.id = i.org_id" \
+	"        WHERE i.email = " email " AND i.status = 'pending'" \
+	"        AND i.expires_at > clock_timestamp()" \
+	"        AND t.root_id = o.root_id AND t.id <> o.id)"
+
+/*
+ * refuse_used_in_tree
+ *		Says that an address is used elsewhere in the tree; not where.
+ */
+static void
+refuse_used_in_tree(TriggerData *trigger)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OU_ADDRESS_IN_TREE),
+			 errmsg("the address is used elsewhere in the account and its sub-accounts"),
+			 errhint("It is a user's or in a pending invitation there; remove the user or withdraw the invitation first."),
+			 errtableconstraint(trigger->tg_relation,
+								trigger->tg_trigger->tgname)));
+}
+
+/*
+ * check_user_in_tree
+ *		Looks whether a user of an organization, whose tree is locked, is used
+ *		elsewhere in the tree.
+ */
+static void
+check_user_in_tree(TriggerData *trigger, const pg_uuid_t *org_id,
+				   const pg_uuid_t *user_id)
+{
+	static SPIPlanPtr plan = NULL;
+
+	SPI_connect();
+	if (read_row_of(&plan,
+					"SELECT FROM orgusers.memberships mine"
+					" JOIN orgusers.organizations o ON o.id = mine.org_id"
+					" JOIN orgusers.users u ON u.id = mine.user_id"
+					" WHERE mine.org_id = $1 AND mine.user_id = $2"
+					" AND (" MEMBER_ELSEWHERE("u.id")
+					"      OR " INVITED_ELSEWHERE("u.email") ")",
+					org_id, user_id))
+		refuse_used_in_tree(trigger);
+	SPI_finish();
+}
+
+static void
+check_member_in_tree(TriggerData *trigger, OrgusersTouched *org)
+{
+	HeapTuple	row = new_row(trigger);
+	pg_uuid_t	org_id = row_uuid(trigger->tg_relation, row, "org_id");
+	pg_uuid_t	user_id;
+
+	/* Nothing can be used twice where a row was taken away. */
+	if (compare_uuids(&org_id, &org->org_id) != 0)
+		return;
+
+	/* Most policies have no such rule: they are asked once a command. */
+	if (org->apart_checked != InvalidCommandId &&
+		org->apart_checked == orgusers_command_of(trigger))
+		return;
+	if (!orgusers_place(&org_id).unique_in_tree)
+	{
+		org->apart_checked = orgusers_command_of(trigger);
+		return;
+	}
+	user_id = row_uuid(trigger->tg_relation, row, "user_id");
+	check_user_in_tree(trigger, &org_id, &user_id);
+}
+
+static void
+check_invitation_in_tree(TriggerData *trigger, OrgusersTouched *org)
+{
+	static SPIPlanPtr plan = NULL;
+	HeapTuple	row = new_row(trigger);
+	pg_uuid_t	org_id = row_uuid(trigger->tg_relation, row, "org_id");
+	pg_uuid_t	id = row_uuid(trigger->tg_relation, row, "id");
+
+	if (compare_uuids(&org_id, &org->org_id) != 0)
+		return;
+
+	SPI_connect();
+	if (read_row_of(&plan,
+					"SELECT FROM orgusers.invitations mine"
+					" JOIN orgusers.organizations o ON o.id = mine.org_id"
+					" LEFT JOIN orgusers.users u ON u.email = mine.email"
+					" WHERE mine.org_id = $1 AND mine.id = $2"
+					" AND mine.status = 'pending'"
+					" AND mine.expires_at > clock_timestamp()"
+					" AND (" MEMBER_ELSEWHERE("u.id")
+					"      OR " INVITED_ELSEWHERE("mine.email") ")",
+					&org_id, &id))
+		refuse_used_in_tree(trigger);
+	SPI_finish();
+}
+
+/*
  * orgusers_seats_check
- *		Constraint trigger: no more active users than the plan has seats.
+ *		Constraint trigger: no more users take a seat than the plan has.
  *
  * On memberships and subscriptions, for what can raise the count or lower the
  * cap.  Raises OU301.
@@ -359,6 +579,94 @@ Datum
 orgusers_billing_admin_check(PG_FUNCTION_ARGS)
 {
 	return for_each_org(fcinfo, check_billing_admin);
+}
+
+/*
+ * orgusers_member_in_tree_check
+ *		Constraint trigger on memberships: where the policy says so, a user's
+ *		address is used nowhere else in the tree of account and sub-accounts.
+ *
+ * Raises OU307.
+ */
+Datum
+orgusers_member_in_tree_check(PG_FUNCTION_ARGS)
+{
+	return for_each_org(fcinfo, check_member_in_tree);
+}
+
+/*
+ * orgusers_invitation_in_tree_check
+ *		Constraint trigger on invitations: the same for an invited address.
+ *
+ * Without that rule an invitation takes no lock on its organization, so the
+ * policy is asked first.  Raises OU307.
+ */
+Datum
+orgusers_invitation_in_tree_check(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	pg_uuid_t	org_id;
+
+	require_after_row(fcinfo);
+	org_id = row_uuid(trigger->tg_relation, new_row(trigger), "org_id");
+	if (!orgusers_place(&org_id).unique_in_tree)
+		return PointerGetDatum(NULL);
+	return for_each_org(fcinfo, check_invitation_in_tree);
+}
+
+/*
+ * orgusers_email_in_tree_check
+ *		Constraint trigger on users: an address that a user takes on is not
+ *		invited elsewhere in a tree that the user is in.
+ *
+ * Raises OU307.
+ */
+Datum
+orgusers_email_in_tree_check(PG_FUNCTION_ARGS)
+{
+	static SPIPlanPtr plan = NULL;
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	Datum		args[1];
+	pg_uuid_t	user_id;
+	pg_uuid_t  *orgs;
+	int			count;
+
+	require_after_row(fcinfo);
+	user_id = row_uuid(trigger->tg_relation, new_row(trigger), "id");
+
+	SPI_connect();
+	if (plan == NULL)
+	{
+		Oid			argtypes[] = {UUIDOID};
+
+		plan = SPI_prepare("SELECT o.id FROM orgusers.memberships m"
+						   " JOIN orgusers.organizations o ON o.id = m.org_id"
+						   " JOIN orgusers.policies p ON p.id = o.policy"
+						   " WHERE m.user_id = $1 AND p.unique_in_tree"
+						   " ORDER BY o.root_id, o.id", 1, argtypes);
+		if (plan == NULL || SPI_keepplan(plan) != 0)
+			elog(ERROR, "could not prepare the check of an address");
+	}
+	args[0] = UUIDPGetDatum(&user_id);
+	if (SPI_execute_plan(plan, args, NULL, false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not look for a user's organizations");
+	count = (int) SPI_processed;
+	orgs = palloc(count * sizeof(pg_uuid_t));
+	for (int i = 0; i < count; i++)
+	{
+		bool		isnull;
+
+		orgs[i] = *DatumGetUUIDP(SPI_getbinval(SPI_tuptable->vals[i],
+											   SPI_tuptable->tupdesc, 1,
+											   &isnull));
+	}
+	for (int i = 0; i < count; i++)
+	{
+		if (orgusers_touch(&orgs[i]) != NULL)
+			check_user_in_tree(trigger, &orgs[i], &user_id);
+	}
+	SPI_finish();
+	return PointerGetDatum(NULL);
 }
 
 /*

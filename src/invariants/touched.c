@@ -1,6 +1,7 @@
 /*
  * touched.c
- *		Counts an organization's epoch up, once a transaction.
+ *		Counts an organization's epoch up, once a transaction, and before it
+ *		that of its tree's root where addresses are unique in the tree.
  *
  * The memory of what is counted up lives in the transaction's own context.
  * A subtransaction that rolls back takes its locks with it, so what it (or a
@@ -26,6 +27,8 @@ forget_checks(OrgusersTouched *entry)
 	entry->seats_checked = InvalidCommandId;
 	entry->added_checked = InvalidCommandId;
 	entry->taken_checked = InvalidCommandId;
+	entry->spaces_checked = InvalidCommandId;
+	entry->apart_checked = InvalidCommandId;
 }
 
 static void
@@ -116,33 +119,70 @@ touch_row(const pg_uuid_t *org_id)
 }
 
 /*
- * orgusers_touch
- *		Takes the lock that guards an organization's invariants, by the rule
- *		in touched.h.
- *
- * Returns the transaction's entry for the organization, or NULL when there is
- * no such organization (any more).  The caller is a SECURITY DEFINER function
- * with a pinned search_path, and reads with a new command afterwards.
+ * orgusers_place
+ *		Returns the root of an organization's tree, and whether an address is
+ *		used only once there.  Locks nothing.  The caller is as that of
+ *		orgusers_touch.
  */
-OrgusersTouched *
-orgusers_touch(const pg_uuid_t *org_id)
+OrgusersPlace
+orgusers_place(const pg_uuid_t *org_id)
 {
-	OrgusersTouched *entry;
+	static SPIPlanPtr plan = NULL;
+	OrgusersPlace place = {*org_id, false};
+	Datum		args[1];
 
-	if (!callbacks_registered)
+	SPI_connect();
+	if (plan == NULL)
 	{
-		RegisterXactCallback(touched_xact_end, NULL);
-		RegisterSubXactCallback(touched_subxact_end, NULL);
-		callbacks_registered = true;
-	}
+		Oid			argtypes[] = {UUIDOID};
 
-	if (touched != NULL)
+		plan = SPI_prepare("SELECT o.root_id, p.unique_in_tree"
+						   " FROM orgusers.organizations o"
+						   " JOIN orgusers.policies p ON p.id = o.policy"
+						   " WHERE o.id = $1", 1, argtypes);
+		if (plan == NULL || SPI_keepplan(plan) != 0)
+			elog(ERROR, "could not prepare the look for an organization's root");
+	}
+	args[0] = UUIDPGetDatum(org_id);
+	if (SPI_execute_plan(plan, args, NULL, false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not look for an organization's root");
+	if (SPI_processed > 0)
 	{
-		entry = hash_search(touched, org_id, HASH_FIND, NULL);
-		if (entry != NULL)
-			return entry;
-	}
+		HeapTuple	row = SPI_tuptable->vals[0];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		bool		isnull;
 
+		place.root_id = *DatumGetUUIDP(SPI_getbinval(row, desc, 1, &isnull));
+		place.unique_in_tree = DatumGetBool(SPI_getbinval(row, desc, 2,
+														  &isnull));
+	}
+	SPI_finish();
+	return place;
+}
+
+/*
+ * touched_entry
+ *		The transaction's entry for an organization, or NULL.
+ */
+static OrgusersTouched *
+touched_entry(const pg_uuid_t *org_id)
+{
+	return touched == NULL ? NULL :
+		hash_search(touched, org_id, HASH_FIND, NULL);
+}
+
+/*
+ * touch_one
+ *		Counts an organization up, unless the transaction has, and enters it.
+ *		Returns NULL when there is no such organization.
+ */
+static OrgusersTouched *
+touch_one(const pg_uuid_t *org_id)
+{
+	OrgusersTouched *entry = touched_entry(org_id);
+
+	if (entry != NULL)
+		return entry;
 	if (!touch_row(org_id))
 		return NULL;
 
@@ -161,4 +201,36 @@ orgusers_touch(const pg_uuid_t *org_id)
 	entry->subid = GetCurrentSubTransactionId();
 	forget_checks(entry);
 	return entry;
+}
+
+/*
+ * orgusers_touch
+ *		Takes the lock that guards an organization's invariants, by the rule
+ *		in touched.h.
+ *
+ * Returns the transaction's entry for the organization, or NULL when there is
+ * no such organization (any more).  The caller is a SECURITY DEFINER function
+ * with a pinned search_path, and reads with a new command afterwards.
+ */
+OrgusersTouched *
+orgusers_touch(const pg_uuid_t *org_id)
+{
+	OrgusersTouched *entry;
+	OrgusersPlace place;
+
+	if (!callbacks_registered)
+	{
+		RegisterXactCallback(touched_xact_end, NULL);
+		RegisterSubXactCallback(touched_subxact_end, NULL);
+		callbacks_registered = true;
+	}
+
+	entry = touched_entry(org_id);
+	if (entry != NULL)
+		return entry;
+
+	place = orgusers_place(org_id);
+	if (place.unique_in_tree)
+		(void) touch_one(&place.root_id);
+	return touch_one(org_id);
 }

@@ -14,7 +14,7 @@ END $$;
 COMMENT ON FUNCTION orgusers.invitation_by_token(orgusers.invitation_token) IS 'The invitation that a token opens, and whether the token went out by mail; OU203, which says nothing more, when it opens none. Internal';
 
 CREATE FUNCTION orgusers.preview_invitation(token orgusers.invitation_token)
-    RETURNS TABLE (org_id uuid, organization text, email orgusers.email, invited_by text, roles text[], status text, expires_at timestamptz)
+    RETURNS TABLE (org_id uuid, organization text, email orgusers.email, invited_by text, roles text[], spaces text[], status text, expires_at timestamptz)
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     opened record;
@@ -24,13 +24,15 @@ BEGIN
         SELECT o.id, o.name, i.email, coalesce(u.display_name, u.email::text),
                ARRAY(SELECT r.name FROM orgusers.invitation_roles ir JOIN orgusers.roles r ON r.org_id = ir.org_id AND r.id = ir.role_id
                      WHERE ir.org_id = i.org_id AND ir.invitation_id = i.id ORDER BY r.name),
+               ARRAY(SELECT s.name FROM orgusers.invitation_spaces sp JOIN orgusers.spaces s ON s.org_id = sp.org_id AND s.id = sp.space_id
+                     WHERE sp.org_id = i.org_id AND sp.invitation_id = i.id ORDER BY s.name),
                orgusers.status_now(i), i.expires_at
         FROM orgusers.invitations i
         JOIN orgusers.organizations o ON o.id = i.org_id
         LEFT JOIN orgusers.users u ON u.id = i.invited_by
         WHERE i.org_id = opened.org_id AND i.id = opened.invitation_id;
 END $$;
-COMMENT ON FUNCTION orgusers.preview_invitation(orgusers.invitation_token) IS 'What the invitation says that a token opens: organization, address, inviter, roles, status (pending, expired, accepted, declined, canceled) and expiry. Changes nothing, so that mail scanners that follow links burn nothing. Whoever has the token may call it, also anonymously. OU203 the token opens nothing';
+COMMENT ON FUNCTION orgusers.preview_invitation(orgusers.invitation_token) IS 'What the invitation says that a token opens: organization, address, inviter, roles, spaces, status (pending, expired, accepted, declined, canceled) and expiry. Changes nothing, so that mail scanners that follow links burn nothing. Whoever has the token may call it, also anonymously. OU203 the token opens nothing';
 
 CREATE FUNCTION orgusers.require_invited(invitation orgusers.invitations, by_mail boolean) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -61,60 +63,59 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION orgusers.require_open(orgusers.invitations) IS 'Raises OU205 for an invitation that is not pending, OU204 for one that has expired by the clock. Internal';
 
-CREATE FUNCTION orgusers.answerable(org_id uuid, id uuid, by_mail boolean, answer text) RETURNS boolean
+CREATE FUNCTION orgusers.invitation_to_answer(org_id uuid, id uuid, token orgusers.invitation_token, answer text) RETURNS orgusers.invitations
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+    by_mail    boolean := false;
     invitation orgusers.invitations;
 BEGIN
-    SELECT * INTO invitation FROM orgusers.invitations i WHERE i.org_id = answerable.org_id AND i.id = answerable.id;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION USING ERRCODE = 'OU211', MESSAGE = 'no such invitation for you',
-            HINT = 'my_invitations() lists them.';
-    END IF;
-    PERFORM orgusers.require_invited(invitation, by_mail);
-    IF invitation.status = answer AND invitation.answered_by = orgusers.current_user_id()
-       AND (answer = 'declined' OR orgusers.is_member(invitation.org_id)) THEN
-        RETURN false;
-    END IF;
-    PERFORM orgusers.require_open(invitation);
-    RETURN true;
+    -- Asked before locks are taken, so that nobody holds one with an invitation that is not open, and again behind
+    -- them: what was waited for can have ended the token, or answered.
+    FOR round IN 1 .. 2 LOOP
+        IF token IS NOT NULL THEN
+            SELECT t.by_mail INTO by_mail FROM orgusers.invitation_by_token(token) t;
+        END IF;
+        SELECT * INTO invitation FROM orgusers.invitations i WHERE i.org_id = invitation_to_answer.org_id AND i.id = invitation_to_answer.id;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION USING ERRCODE = 'OU211', MESSAGE = 'no such invitation for you',
+                HINT = 'my_invitations() lists them.';
+        END IF;
+        PERFORM orgusers.require_invited(invitation, by_mail);
+        IF invitation.status = answer AND invitation.answered_by = orgusers.current_user_id()
+           AND (answer = 'declined' OR orgusers.is_member(invitation.org_id)) THEN
+            RETURN NULL;
+        END IF;
+        PERFORM orgusers.require_open(invitation);
+        EXIT WHEN round = 2;
+        IF answer = 'accepted' THEN
+            PERFORM orgusers.lock_organization(invitation.org_id);
+        END IF;
+        PERFORM FROM orgusers.invitations i WHERE i.org_id = invitation.org_id AND i.id = invitation.id FOR UPDATE;
+    END LOOP;
+    RETURN invitation;
 END $$;
-COMMENT ON FUNCTION orgusers.answerable(uuid, uuid, boolean, text) IS 'Whether the actor can give the invitation this answer (accepted, declined): false when it has been given before by the actor, else an error. Asked before locks are taken, so that nobody holds one with an invitation that is not open, and again behind them. OU001, OU204 to OU207, OU211. Internal';
+COMMENT ON FUNCTION orgusers.invitation_to_answer(uuid, uuid, orgusers.invitation_token, text) IS 'The invitation, locked for this answer (accepted, declined) of the actor, accepted with the organization''s lock; NULL when the actor has given that answer before. Without a token the actor''s address must be verified. OU001, OU203 to OU207, OU211. Internal';
 
 CREATE FUNCTION orgusers.accept(org_id uuid, id uuid, token orgusers.invitation_token) RETURNS uuid
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     actor      uuid := orgusers.require_user();
-    by_mail    boolean := false;
-    invitation orgusers.invitations;
+    invitation orgusers.invitations := orgusers.invitation_to_answer(accept.org_id, accept.id, accept.token, 'accepted');
 BEGIN
-    FOR round IN 1 .. 2 LOOP
-        -- Looked up again behind the locks: what was waited for can have ended the token.
-        IF token IS NOT NULL THEN
-            SELECT t.by_mail INTO by_mail FROM orgusers.invitation_by_token(token) t;
-        END IF;
-        IF NOT orgusers.answerable(accept.org_id, accept.id, by_mail, 'accepted') THEN
-            RETURN accept.org_id;
-        END IF;
-        EXIT WHEN round = 2;
-        PERFORM orgusers.lock_organization(accept.org_id);
-        PERFORM FROM orgusers.invitations i WHERE i.org_id = accept.org_id AND i.id = accept.id FOR UPDATE;
-    END LOOP;
-    SELECT * INTO STRICT invitation FROM orgusers.invitations i WHERE i.org_id = accept.org_id AND i.id = accept.id;
+    IF invitation IS NULL THEN
+        RETURN accept.org_id;
+    END IF;
     PERFORM orgusers.require_inviter(invitation, 'OU210');
 
-    INSERT INTO orgusers.memberships (org_id, user_id, invited_by) VALUES (invitation.org_id, actor, invitation.invited_by)
-        ON CONFLICT DO NOTHING;
-    IF (orgusers.member(invitation.org_id, actor)).status <> 'active' THEN
-        RAISE EXCEPTION USING ERRCODE = 'OU110', MESSAGE = 'you are deactivated in this organization',
-            HINT = 'Ask a user of the organization who may reactivate you.';
-    END IF;
-    INSERT INTO orgusers.membership_roles (org_id, user_id, role_id)
-        SELECT ir.org_id, actor, ir.role_id FROM orgusers.invitation_roles ir
-        WHERE ir.org_id = invitation.org_id AND ir.invitation_id = invitation.id ON CONFLICT DO NOTHING;
+    PERFORM orgusers.enroll(invitation.org_id, actor,
+        ARRAY(SELECT ir.role_id FROM orgusers.invitation_roles ir
+              WHERE ir.org_id = invitation.org_id AND ir.invitation_id = invitation.id), invitation.invited_by);
     INSERT INTO orgusers.group_members (org_id, group_id, user_id)
         SELECT ig.org_id, ig.group_id, actor FROM orgusers.invitation_groups ig
         WHERE ig.org_id = invitation.org_id AND ig.invitation_id = invitation.id ON CONFLICT DO NOTHING;
+    INSERT INTO orgusers.space_members (org_id, space_id, user_id)
+        SELECT s.org_id, s.space_id, actor FROM orgusers.invitation_spaces s
+        WHERE s.org_id = invitation.org_id AND s.invitation_id = invitation.id ON CONFLICT DO NOTHING;
     UPDATE orgusers.invitations i SET status = 'accepted', answered_by = actor, closed_at = clock_timestamp()
         WHERE i.org_id = invitation.org_id AND i.id = invitation.id;
     PERFORM orgusers.withdraw_mail(invitation.org_id, invitation.id);
@@ -135,7 +136,44 @@ BEGIN
     SELECT * INTO opened FROM orgusers.invitation_by_token(token);
     RETURN orgusers.accept(opened.org_id, opened.invitation_id, token);
 END $$;
-COMMENT ON FUNCTION orgusers.accept_invitation(orgusers.invitation_token) IS 'Accepts the invitation that a token opens; returns the organization''s id, also when the actor has accepted it before. Pass the token as a bound parameter of its type: then the server''s log shows no usable token. Any signed-in user with the invited address: a token that came by mail proves it, one from invitation_link() needs it verified before. OU001 nobody is signed in, OU110 deactivated there, OU203 the token opens nothing, OU204 expired, OU205 answered or canceled, OU206 for another address, OU207 address not verified, OU210 the inviter''s authority has ended, OU301 no seat left, OU304 too many holders of a role';
+COMMENT ON FUNCTION orgusers.accept_invitation(orgusers.invitation_token) IS 'Accepts the invitation that a token opens; returns the organization''s id, also when the actor has accepted it before. Pass the token as a bound parameter of its type: then the server''s log shows no usable token. Any signed-in user with the invited address: a token that came by mail proves it, one from invitation_link() needs it verified before. OU001 nobody is signed in, OU110 deactivated there, OU113 a user there, with roles of the other kind (free or not), OU203 the token opens nothing, OU204 expired, OU205 answered or canceled, OU206 for another address, OU207 address not verified, OU210 the inviter''s authority has ended, OU301 no seat left, OU304 too many holders of a role, OU306 more spaces than a role can have, OU307 the address is used elsewhere in the tree, OU404 no mail template';
+
+CREATE FUNCTION orgusers.register_and_accept(token orgusers.invitation_token, email orgusers.email, display_name text DEFAULT NULL,
+                                             locale text DEFAULT NULL, id uuid DEFAULT NULL)
+    RETURNS TABLE (user_id uuid, org_id uuid)
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    before     uuid := orgusers.current_user_id();
+    opened     record;
+    invitation orgusers.invitations;
+BEGIN
+    SELECT * INTO opened FROM orgusers.invitation_by_token(token);
+    SELECT * INTO STRICT invitation FROM orgusers.invitations i WHERE i.org_id = opened.org_id AND i.id = opened.invitation_id;
+    IF register_and_accept.email IS NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'OU201', MESSAGE = 'a user needs an e-mail address';
+    ELSIF register_and_accept.email <> invitation.email THEN
+        RAISE EXCEPTION USING ERRCODE = 'OU206', MESSAGE = 'the invitation is for another address',
+            HINT = 'Register with the address that was invited.';
+    ELSIF NOT opened.by_mail THEN
+        RAISE EXCEPTION USING ERRCODE = 'OU207', MESSAGE = 'this link does not prove the address',
+            HINT = 'Follow the link in the invitation''s mail, or have the address verified first.';
+    END IF;
+    PERFORM orgusers.require_open(invitation);
+    IF EXISTS (SELECT FROM orgusers.users u WHERE u.email = register_and_accept.email) THEN
+        RAISE EXCEPTION USING ERRCODE = 'OU107', MESSAGE = 'there is a user with this address',
+            HINT = 'Sign in, then accept the invitation with accept_invitation().';
+    END IF;
+    user_id := orgusers.register_user(invitation.email,
+        coalesce(register_and_accept.display_name, nullif(btrim(left(concat_ws(' ', invitation.first_name, invitation.last_name), 200)), '')),
+        register_and_accept.id, true, coalesce(register_and_accept.locale, invitation.locale));
+    -- The new user accepts; then the session is whose it was.  An error brings that back, too.
+    PERFORM orgusers.act_as(user_id);
+    org_id := orgusers.accept(opened.org_id, opened.invitation_id, token);
+    PERFORM orgusers.act_as(before);
+    RETURN NEXT;
+END $$;
+COMMENT ON FUNCTION orgusers.register_and_accept(orgusers.invitation_token, orgusers.email, text, text, uuid) IS 'For a person without an account: makes the user''s directory entry, with the invited address, which a token that came by mail proves, and accepts the invitation for this user, all or nothing; returns the user''s id, a new one unless given, and the organization''s. Name and locale are the invitation''s unless given. The session''s actor is the same afterwards. Pass the token as a bound parameter of its type. For trusted servers, which see to the password or whatever else the person will sign in with. OU106 bad name or locale, OU107 the address or id is a user''s: sign in and accept, OU201 no address, OU206 not the invited address, OU207 the token did not come by mail, and what accept_invitation() raises';
 
 CREATE FUNCTION orgusers.require_mine(org_id uuid, id uuid) RETURNS void
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -159,20 +197,11 @@ COMMENT ON FUNCTION orgusers.accept_my_invitation(uuid, uuid) IS 'Accepts an inv
 CREATE FUNCTION orgusers.decline(org_id uuid, id uuid, token orgusers.invitation_token) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    by_mail    boolean := false;
-    invitation orgusers.invitations;
+    invitation orgusers.invitations := orgusers.invitation_to_answer(decline.org_id, decline.id, decline.token, 'declined');
 BEGIN
-    FOR round IN 1 .. 2 LOOP
-        IF token IS NOT NULL THEN
-            SELECT t.by_mail INTO by_mail FROM orgusers.invitation_by_token(token) t;
-        END IF;
-        IF NOT orgusers.answerable(decline.org_id, decline.id, by_mail, 'declined') THEN
-            RETURN;
-        END IF;
-        EXIT WHEN round = 2;
-        PERFORM FROM orgusers.invitations i WHERE i.org_id = decline.org_id AND i.id = decline.id FOR UPDATE;
-    END LOOP;
-    SELECT * INTO STRICT invitation FROM orgusers.invitations i WHERE i.org_id = decline.org_id AND i.id = decline.id;
+    IF invitation IS NULL THEN
+        RETURN;
+    END IF;
     UPDATE orgusers.invitations i SET status = 'declined', answered_by = orgusers.current_user_id(), closed_at = clock_timestamp()
         WHERE i.org_id = invitation.org_id AND i.id = invitation.id;
     PERFORM orgusers.withdraw_mail(invitation.org_id, invitation.id);

@@ -29,6 +29,8 @@ PG_FUNCTION_INFO_V1(orgusers_email_ge);
 PG_FUNCTION_INFO_V1(orgusers_email_cmp);
 PG_FUNCTION_INFO_V1(orgusers_email_hash);
 PG_FUNCTION_INFO_V1(orgusers_email_hash_extended);
+PG_FUNCTION_INFO_V1(orgusers_email_fault_sentence);
+PG_FUNCTION_INFO_V1(orgusers_email_domain);
 
 /*
  * clipped
@@ -222,4 +224,43 @@ orgusers_email_hash_extended(PG_FUNCTION_ARGS)
 	pfree(fold);
 	PG_FREE_IF_COPY(address, 0);
 	PG_RETURN_DATUM(hash);
+}
+
+/*
+ * orgusers_email_fault_sentence
+ *		Returns a sentence on what is wrong with a text as an address, or NULL
+ *		if it is valid.
+ */
+Datum
+orgusers_email_fault_sentence(PG_FUNCTION_ARGS)
+{
+	text	   *address = PG_GETARG_TEXT_PP(0);
+	const char *fault = orgusers_email_fault(VARDATA_ANY(address),
+											 VARSIZE_ANY_EXHDR(address));
+
+	if (fault == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(fault));
+}
+
+/*
+ * orgusers_email_domain
+ *		Returns the part of an address after the @, in lower case.
+ */
+Datum
+orgusers_email_domain(PG_FUNCTION_ARGS)
+{
+	text	   *address = PG_GETARG_TEXT_PP(0);
+	const char *end = VARDATA_ANY(address) + VARSIZE_ANY_EXHDR(address);
+	const char *domain = memchr(VARDATA_ANY(address), '@',
+								VARSIZE_ANY_EXHDR(address));
+	text	   *result;
+
+	if (domain == NULL)
+		PG_RETURN_NULL();		/* no address is without one */
+	domain++;
+	result = cstring_to_text_with_len(domain, (int) (end - domain));
+	for (char *c = VARDATA(result); c < VARDATA(result) + (end - domain); c++)
+		*c = (char) pg_ascii_tolower((unsigned char) *c);
+	PG_RETURN_TEXT_P(result);
 }

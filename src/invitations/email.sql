@@ -131,3 +131,18 @@ CREATE OPERATOR CLASS orgusers.email_ops
     FUNCTION 1 orgusers.email_hash(orgusers.email),
     FUNCTION 2 orgusers.email_hash_extended(orgusers.email, bigint);
 COMMENT ON OPERATOR CLASS orgusers.email_ops USING hash IS 'Addresses by hash, without case';
+
+CREATE FUNCTION orgusers.email_fault(address text) RETURNS text
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'orgusers_email_fault_sentence';
+COMMENT ON FUNCTION orgusers.email_fault(text) IS 'A sentence on what is wrong with a text as an e-mail address; NULL for a valid one. Internal';
+
+CREATE FUNCTION orgusers.email_domain(email orgusers.email) RETURNS text
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'orgusers_email_domain';
+COMMENT ON FUNCTION orgusers.email_domain(orgusers.email) IS 'The part of an address after the @, in lower case. Internal';
+
+CREATE FUNCTION orgusers.normal_domain(domain text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN CASE WHEN orgusers.email_fault('a@' || domain) IS NULL THEN orgusers.email_domain(('a@' || domain)::orgusers.email) END;
+END $$;
+COMMENT ON FUNCTION orgusers.normal_domain(text) IS 'A domain in lower case, if an address can have it after the @; NULL for anything else. Internal';

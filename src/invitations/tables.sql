@@ -17,7 +17,9 @@ CREATE TABLE orgusers.invitations (
     CHECK ((status = 'pending') = (closed_at IS NULL))
 );
 CREATE UNIQUE INDEX invitations_one_pending ON orgusers.invitations (org_id, email) WHERE status = 'pending';
+CREATE INDEX invitations_org_id_email_id_idx ON orgusers.invitations (org_id, email, id DESC);
 CREATE INDEX invitations_pending_email_idx ON orgusers.invitations (email) WHERE status = 'pending';
+CREATE INDEX invitations_declined_email_idx ON orgusers.invitations (email) WHERE status = 'declined';
 COMMENT ON TABLE orgusers.invitations IS 'Invitations of an organization, one row for each, whatever became of it';
 COMMENT ON COLUMN orgusers.invitations.status IS 'pending, accepted, declined or canceled. A pending one past expires_at is expired: that is read from the clock, never stored';
 COMMENT ON COLUMN orgusers.invitations.invited_by IS 'User who sent it last, and whose authority it needs when it is accepted. No foreign key: the user may be gone';
@@ -52,6 +54,18 @@ CREATE TABLE orgusers.invitation_groups (
 CREATE INDEX invitation_groups_org_id_group_id_idx ON orgusers.invitation_groups (org_id, group_id);
 COMMENT ON TABLE orgusers.invitation_groups IS 'Groups that accepting the invitation puts the user in';
 SELECT pg_extension_config_dump('orgusers.invitation_groups', '');
+
+CREATE TABLE orgusers.invitation_spaces (
+    org_id        uuid NOT NULL,
+    invitation_id uuid NOT NULL,
+    space_id      uuid NOT NULL,
+    PRIMARY KEY (org_id, invitation_id, space_id),
+    FOREIGN KEY (org_id, invitation_id) REFERENCES orgusers.invitations ON DELETE CASCADE,
+    FOREIGN KEY (org_id, space_id) REFERENCES orgusers.spaces ON DELETE CASCADE
+);
+CREATE INDEX invitation_spaces_org_id_space_id_idx ON orgusers.invitation_spaces (org_id, space_id);
+COMMENT ON TABLE orgusers.invitation_spaces IS 'Spaces that accepting the invitation assigns to the user';
+SELECT pg_extension_config_dump('orgusers.invitation_spaces', '');
 
 CREATE TABLE orgusers.invitation_tokens (
     org_id        uuid NOT NULL,

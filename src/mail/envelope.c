@@ -26,6 +26,16 @@ _Static_assert(crypto_box_PUBLICKEYBYTES == ORGUSERS_MAILER_KEY_LEN &&
 			   "the mailer's keys are X25519 keys");
 
 /*
+ * is_canonical
+ *		Returns whether a public key is spelled without its top bit.
+ */
+static bool
+is_canonical(const unsigned char public_key[ORGUSERS_MAILER_KEY_LEN])
+{
+	return (public_key[ORGUSERS_MAILER_KEY_LEN - 1] & 0x80) == 0;
+}
+
+/*
  * orgusers_mailer_key_usable
  *		Returns whether something sealed with the public key can be opened by
  *		its owner only.
@@ -41,9 +51,8 @@ orgusers_mailer_key_usable(const unsigned char public_key[ORGUSERS_MAILER_KEY_LE
 	static const unsigned char scalar[crypto_scalarmult_SCALARBYTES] = {8};
 	unsigned char shared[crypto_scalarmult_BYTES];
 
-	if ((public_key[ORGUSERS_MAILER_KEY_LEN - 1] & 0x80) != 0)
-		return false;
-	return crypto_scalarmult(shared, scalar, public_key) == 0;
+	return is_canonical(public_key) &&
+		crypto_scalarmult(shared, scalar, public_key) == 0;
 }
 
 /*
@@ -98,7 +107,7 @@ orgusers_envelope_seal(const OrgusersEnvelope *envelope,
 	memset(sealed, 0, ORGUSERS_ENVELOPE_SEALED_MAX);
 	*sealed_len = 0;
 
-	if (!orgusers_mailer_key_usable(public_key) ||
+	if (!is_canonical(public_key) ||
 		address_len < ADDRESS_MIN ||
 		address_len > ORGUSERS_ENVELOPE_ADDRESS_MAX ||
 		orgusers_token_check(&envelope->token) != ORGUSERS_TOKEN_OK ||
@@ -117,6 +126,7 @@ orgusers_envelope_seal(const OrgusersEnvelope *envelope,
 	*p++ = (unsigned char) address_len;
 	memcpy(p, envelope->address, address_len);
 
+	/* fails for a key of low order: asking before would cost as much again */
 	failed = crypto_box_seal(sealed, plain, FIXED_LEN + address_len, public_key);
 	sodium_memzero(plain, sizeof(plain));
 	if (failed != 0)

@@ -49,6 +49,22 @@ END
 $$;
 COMMENT ON FUNCTION orgusers.retire_mailer_key(text) IS 'Seals no more mail for the key with that id; what is sealed already can still be sent. For the DBA; OU402 if there is no such key';
 
+CREATE FUNCTION orgusers.mailer_key() RETURNS orgusers.mailer_keys
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    in_use orgusers.mailer_keys;
+BEGIN
+    SELECT * INTO in_use FROM orgusers.mailer_keys k WHERE k.retired_at IS NULL ORDER BY k.created_at DESC, k.id LIMIT 1;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'no mailer key to seal the invitation token with'
+            USING ERRCODE = 'OU401',
+                  HINT = 'Run "orgusers-mailer keygen --out FILE" and register the public key with orgusers.add_mailer_key.';
+    END IF;
+    RETURN in_use;
+END
+$$;
+COMMENT ON FUNCTION orgusers.mailer_key() IS 'The key that new mail is sealed with: the newest that is not retired, or OU401. Internal';
+
 CREATE FUNCTION orgusers.seal_invitation(
     public_key bytea, org_id uuid, invitation_id uuid, email orgusers.email,
     expires_at timestamptz, token orgusers.invitation_token) RETURNS bytea

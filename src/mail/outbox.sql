@@ -54,35 +54,44 @@ CREATE FUNCTION orgusers.wake_mailer() RETURNS void
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'orgusers_wake_mailer';
 COMMENT ON FUNCTION orgusers.wake_mailer() IS 'Asks for one wake-up of the mailers (NOTIFY orgusers_mail, without a payload) at the commit of this transaction; nothing when the setting orgusers.mail_wake_up is off. Internal';
 
-CREATE FUNCTION orgusers.enqueue_mail(
-    org_id uuid, kind text, recipient orgusers.email, recipient_name text, locale text, variables jsonb,
-    invitation_id uuid DEFAULT NULL, expires_at timestamptz DEFAULT NULL, token orgusers.invitation_token DEFAULT NULL
-) RETURNS uuid
+CREATE TYPE orgusers.mail AS (
+    recipient      orgusers.email,
+    recipient_name text,
+    locale         text,
+    invitation_id  uuid,
+    expires_at     timestamptz,
+    sealed_token   bytea,
+    mailer_key_id  text
+);
+COMMENT ON TYPE orgusers.mail IS 'One of the mails that enqueue_mails() enqueues. Internal';
+
+CREATE FUNCTION orgusers.enqueue_mails(org_id uuid, kind text, variables jsonb, mails orgusers.mail[]) RETURNS uuid[]
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS
 $$
 DECLARE
     about   record;
-    key     record;
     missing text;
-    mail_id uuid;
+    ids     uuid[];
 BEGIN
-    SELECT o.name AS organization, o.policy, o.time_zone, p.product_name AS product INTO about
+    SELECT o.name AS organization, o.external_id, o.policy, o.time_zone, p.product_name AS product INTO about
         FROM orgusers.organizations o JOIN orgusers.policies p ON p.id = o.policy
-        WHERE o.id = enqueue_mail.org_id;
+        WHERE o.id = enqueue_mails.org_id;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'unknown organization' USING ERRCODE = 'OU101';
     END IF;
-    IF NOT EXISTS (SELECT FROM orgusers.mail_templates t WHERE t.policy = about.policy AND t.kind = enqueue_mail.kind) THEN
+    IF NOT EXISTS (SELECT FROM orgusers.mail_templates t WHERE t.policy = about.policy AND t.kind = enqueue_mails.kind) THEN
         RAISE EXCEPTION 'policy "%" has no template for mail of kind "%"', about.policy, kind
             USING ERRCODE = 'OU404', HINT = 'orgusers.install_mail_templates(policy) adds the default ones.';
     END IF;
-    IF recipient IS NULL OR coalesce(jsonb_typeof(variables), '') <> 'object' OR octet_length(variables::text) > 65536
+    IF coalesce(jsonb_typeof(variables), '') <> 'object' OR octet_length(variables::text) > 65536
         OR EXISTS (SELECT FROM jsonb_each(CASE jsonb_typeof(variables) WHEN 'object' THEN variables END) v
-                   WHERE jsonb_typeof(v.value) NOT IN ('string', 'null')) THEN
+                   WHERE jsonb_typeof(v.value) NOT IN ('string', 'null'))
+        OR EXISTS (SELECT FROM unnest(mails) m WHERE m.recipient IS NULL) THEN
         RAISE EXCEPTION 'mail needs a recipient and an object of texts' USING ERRCODE = 'OU009';
     END IF;
-    IF NOT (CASE kind WHEN 'invitation' THEN num_nulls(invitation_id, expires_at, token) = 0 AND isfinite(expires_at)
-                      ELSE token IS NULL END) THEN
+    IF EXISTS (SELECT FROM unnest(mails) m
+               WHERE NOT CASE kind WHEN 'invitation' THEN num_nulls(m.invitation_id, m.expires_at, m.sealed_token, m.mailer_key_id) = 0 AND isfinite(m.expires_at)
+                                   ELSE m.sealed_token IS NULL END) THEN
         RAISE EXCEPTION 'mail of kind "%" and its token do not fit', kind
             USING ERRCODE = 'OU009', DETAIL = 'An invitation has an id, an expiry and a token; no other mail has a token.';
     END IF;
@@ -90,39 +99,45 @@ BEGIN
     variables := variables || jsonb_build_object(
         'product', about.product,
         'organization', about.organization,
-        'recipient', coalesce(nullif(btrim(recipient_name), ''), recipient::text));
-    IF kind = 'invitation' THEN
-        variables := variables - 'link' || jsonb_build_object('expires_at',
-            to_char(expires_at AT TIME ZONE about.time_zone, 'YYYY-MM-DD HH24:MI') || ' (' || about.time_zone || ')');
-    END IF;
+        'organization_line', about.organization || coalesce(' (' || about.external_id || ')', ''),
+        'customer_id', coalesce(about.external_id, ''));
     SELECT string_agg(name, ', ') INTO missing
-        FROM unnest(orgusers.mail_placeholders(kind)) name WHERE name <> 'link' AND NOT variables ? name;
+        FROM unnest(orgusers.mail_placeholders(kind)) name
+        WHERE NOT variables ? name AND name NOT IN ('link', 'recipient') AND NOT (kind = 'invitation' AND name IN ('expires_at', 'roles'));
     IF missing IS NOT NULL THEN
         RAISE EXCEPTION 'mail of kind "%" lacks variables: %', kind, missing USING ERRCODE = 'OU009';
     END IF;
 
-    SELECT k.id, k.public_key INTO key
-        FROM orgusers.mailer_keys k WHERE k.retired_at IS NULL AND token IS NOT NULL ORDER BY k.created_at DESC, k.id LIMIT 1;
-    IF token IS NOT NULL AND NOT FOUND THEN
-        RAISE EXCEPTION 'no mailer key to seal the invitation token with'
-            USING ERRCODE = 'OU401',
-                  HINT = 'Run "orgusers-mailer keygen --out FILE" and register the public key with orgusers.add_mailer_key.';
-    END IF;
-    -- Without a token there is no key, and nothing is sealed.
-    INSERT INTO orgusers.mail_outbox AS m (org_id, policy, kind, recipient, recipient_name, locale, variables,
-                                           invitation_id, expires_at, sealed_token, mailer_key_id, installation)
-        SELECT enqueue_mail.org_id, about.policy, enqueue_mail.kind, enqueue_mail.recipient, enqueue_mail.recipient_name,
-               coalesce(enqueue_mail.locale, 'en'), enqueue_mail.variables, enqueue_mail.invitation_id, enqueue_mail.expires_at,
-               orgusers.seal_invitation(key.public_key, enqueue_mail.org_id, enqueue_mail.invitation_id,
-                                        enqueue_mail.recipient, enqueue_mail.expires_at, enqueue_mail.token),
-               key.id, i.id
-        FROM orgusers.installation i
-        RETURNING m.id INTO STRICT mail_id;
+    WITH enqueued AS (
+        INSERT INTO orgusers.mail_outbox AS o (org_id, policy, kind, recipient, recipient_name, locale, variables,
+                                               invitation_id, expires_at, sealed_token, mailer_key_id, installation)
+            SELECT enqueue_mails.org_id, about.policy, enqueue_mails.kind, m.recipient, m.recipient_name, coalesce(m.locale, 'en'),
+                   enqueue_mails.variables
+                       || jsonb_build_object('recipient', coalesce(nullif(btrim(m.recipient_name), ''), m.recipient::text))
+                       || CASE kind WHEN 'invitation' THEN jsonb_build_object(
+                              'expires_at', to_char(m.expires_at AT TIME ZONE about.time_zone, 'YYYY-MM-DD HH24:MI') || ' (' || about.time_zone || ')',
+                              'roles', (SELECT coalesce(left(string_agg(r.name, ', ' ORDER BY r.name), 1000), '-')
+                                        FROM orgusers.invitation_roles ir JOIN orgusers.roles r ON r.org_id = ir.org_id AND r.id = ir.role_id
+                                        WHERE ir.org_id = enqueue_mails.org_id AND ir.invitation_id = m.invitation_id))
+                          ELSE '{}' END,
+                   m.invitation_id, m.expires_at, m.sealed_token, m.mailer_key_id, i.id
+            FROM orgusers.installation i, unnest(mails) m
+            RETURNING o.id)
+    SELECT array_agg(e.id) INTO ids FROM enqueued e;
     PERFORM orgusers.wake_mailer();
-    RETURN mail_id;
+    RETURN ids;
 END
 $$;
-COMMENT ON FUNCTION orgusers.enqueue_mail(uuid, text, orgusers.email, text, text, jsonb, uuid, timestamptz, orgusers.invitation_token) IS 'Enqueues a mail about an organization and returns its id; it is sent if this transaction commits. variables: an object of texts or nulls with what mail_placeholders lists for the kind and the extension does not make itself. A token is sealed under the newest mailer key in use. OU101 unknown organization, OU401 no mailer key, OU404 no template, OU009 arguments that do not fit. Internal';
+COMMENT ON FUNCTION orgusers.enqueue_mails(uuid, text, jsonb, orgusers.mail[]) IS 'Enqueues mails of one kind about an organization and returns their ids; they are sent if this transaction commits. variables, the same for all: an object of texts or nulls with what mail_placeholders lists for the kind and the extension does not make itself. Invitations come with their token, sealed by seal_invitation() for mailer_key(). OU101 unknown organization, OU404 no template, OU009 arguments that do not fit. Internal';
+
+CREATE FUNCTION orgusers.enqueue_mail(org_id uuid, kind text, recipient orgusers.email, recipient_name text, locale text, variables jsonb) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS
+$$
+BEGIN
+    RETURN (orgusers.enqueue_mails(org_id, kind, variables, ARRAY[ROW(recipient, recipient_name, locale, NULL, NULL, NULL, NULL)::orgusers.mail]))[1];
+END
+$$;
+COMMENT ON FUNCTION orgusers.enqueue_mail(uuid, text, orgusers.email, text, text, jsonb) IS 'Enqueues one mail without a token, as enqueue_mails() does, and returns its id. Internal';
 
 CREATE FUNCTION orgusers.withdraw_mail(org_id uuid, invitation_id uuid) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS

@@ -133,14 +133,15 @@ orgusers_seal_invitation(PG_FUNCTION_ARGS)
 	text	   *address = PG_GETARG_TEXT_PP(3);
 	size_t		address_len = VARSIZE_ANY_EXHDR(address);
 	int64		expires_at = unix_microseconds(PG_GETARG_TIMESTAMPTZ(4));
-	const unsigned char *public_key = check_key((unsigned char *) VARDATA_ANY(key),
-												VARSIZE_ANY_EXHDR(key));
+	const unsigned char *public_key = (unsigned char *) VARDATA_ANY(key);
+	size_t		key_len = VARSIZE_ANY_EXHDR(key);
 	bytea	   *result = palloc(VARHDRSZ + ORGUSERS_ENVELOPE_SEALED_MAX);
 	OrgusersEnvelope envelope = {0};
 	size_t		sealed_len;
 	bool		sealed = false;
 
-	if (address_len < sizeof(envelope.address))
+	if (key_len == ORGUSERS_MAILER_KEY_LEN &&
+		address_len < sizeof(envelope.address))
 	{
 		memcpy(envelope.organization, PG_GETARG_UUID_P(1)->data, UUID_LEN);
 		memcpy(envelope.invitation, PG_GETARG_UUID_P(2)->data, UUID_LEN);
@@ -154,10 +155,13 @@ orgusers_seal_invitation(PG_FUNCTION_ARGS)
 		sodium_memzero(&envelope, sizeof(envelope));
 	}
 	if (!sealed)
+	{
+		check_key(public_key, key_len);
 		ereport(ERROR,
 				(errcode(ERRCODE_OU_BAD_TOKEN),
 				 errmsg("could not seal an invitation for the mailer"),
 				 errdetail("The token is not of the invitation's organization.")));
+	}
 
 	SET_VARSIZE(result, VARHDRSZ + sealed_len);
 	PG_RETURN_BYTEA_P(result);

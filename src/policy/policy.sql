@@ -30,15 +30,23 @@ COMMENT ON COLUMN orgusers.permissions.description IS 'What holding it allows, f
 SELECT pg_extension_config_dump('orgusers.permissions', '');
 
 CREATE TABLE orgusers.plans (
-    id    text PRIMARY KEY CHECK (id ~ '^[a-z][a-z0-9_]{0,62}$'),
-    title text NOT NULL CHECK (orgusers.is_name(title)),
-    paid  boolean NOT NULL,
-    seats integer CHECK (seats > 0),
-    UNIQUE (id, paid)
+    id             text PRIMARY KEY CHECK (id ~ '^[a-z][a-z0-9_]{0,62}$'),
+    title          text NOT NULL CHECK (orgusers.is_name(title)),
+    paid           boolean NOT NULL,
+    seats          integer CHECK (seats > 0),
+    seat_price     numeric(12,2) CHECK (seat_price >= 0),
+    currency       text CHECK (currency ~ '^[A-Z]{3}$'),
+    billing_period text CHECK (billing_period IN ('month', 'year')),
+    UNIQUE (id, paid),
+    CONSTRAINT plans_whole_price CHECK (num_nonnulls(seat_price, currency, billing_period) IN (0, 3)),
+    CONSTRAINT plans_price_of_paid CHECK (paid OR seat_price IS NULL)
 );
 COMMENT ON TABLE orgusers.plans IS 'Plans that an organization can subscribe to';
 COMMENT ON COLUMN orgusers.plans.paid IS 'A subscription to a paid plan has a billing admin, any other has none';
-COMMENT ON COLUMN orgusers.plans.seats IS 'Most active users an organization on this plan can have; NULL is no cap. Lowering it below what an organization uses is refused (OU301): make a new plan instead';
+COMMENT ON COLUMN orgusers.plans.seat_price IS 'Price of a seat for a whole billing period, on a paid plan; NULL when the plan is not billed by seats. The price, its currency and its period cannot change once an organization has had the plan (OU009): make a new plan instead';
+COMMENT ON COLUMN orgusers.plans.currency IS 'Of the price, by its ISO 4217 code; amounts have two decimals';
+COMMENT ON COLUMN orgusers.plans.billing_period IS 'month or year, of the calendar and of the organization''s time zone';
+COMMENT ON COLUMN orgusers.plans.seats IS 'Most active users with a seat that an organization on this plan can have, free ones not counted; NULL is no cap. Lowering it below what an organization uses is refused (OU301): make a new plan instead';
 SELECT pg_extension_config_dump('orgusers.plans', '');
 
 CREATE TABLE orgusers.policies (
@@ -47,6 +55,7 @@ CREATE TABLE orgusers.policies (
     default_plan        text NOT NULL REFERENCES orgusers.plans,
     product_name        text NOT NULL CHECK (orgusers.is_name(product_name)),
     accept_url          text NOT NULL CHECK (accept_url ~ '^https?://' AND accept_url LIKE '%{{token}}%' AND accept_url !~ '[[:cntrl:][:space:]]'),
+    join_url            text CHECK (join_url ~ '^https?://' AND join_url LIKE '%{{token}}%' AND join_url !~ '[[:cntrl:][:space:]]'),
     mail_from           orgusers.email NOT NULL,
     invitation_lifetime interval NOT NULL CHECK (invitation_lifetime > '0'),
     declined_blocks     boolean NOT NULL DEFAULT false,
@@ -57,12 +66,14 @@ CREATE TABLE orgusers.policies (
     daily_invitations   integer CHECK (daily_invitations > 0),
     spaces_per_call     integer CHECK (spaces_per_call > 0),
     unique_in_tree      boolean NOT NULL DEFAULT false,
-    welcome_mail        boolean NOT NULL DEFAULT false
+    welcome_mail        boolean NOT NULL DEFAULT false,
+    activity_interval   interval NOT NULL DEFAULT '5 minutes' CHECK (activity_interval >= '0')
 );
 COMMENT ON TABLE orgusers.policies IS 'A rule-book for organizations: one row of switches, with its role templates and mail templates. Edited by the database''s owner with plain SQL';
 COMMENT ON COLUMN orgusers.policies.default_plan IS 'Plan of an organization made under this policy';
 COMMENT ON COLUMN orgusers.policies.product_name IS 'Product whose organizations these are, as mails name it';
 COMMENT ON COLUMN orgusers.policies.accept_url IS 'Address of the page that answers an invitation; {{token}} stands where the token goes. Behind a # it stays out of web servers'' logs';
+COMMENT ON COLUMN orgusers.policies.join_url IS 'Address of the page that join links lead to, with {{token}} as in accept_url; NULL is the page of accept_url, which then answers both';
 COMMENT ON COLUMN orgusers.policies.mail_from IS 'Sender of the mails';
 COMMENT ON COLUMN orgusers.policies.invitation_lifetime IS 'Time from sending to expiry';
 COMMENT ON COLUMN orgusers.policies.declined_blocks IS 'A declined invitation must be removed before the address can be invited again';
@@ -71,9 +82,10 @@ COMMENT ON COLUMN orgusers.policies.own_role_change IS 'Users who may assign rol
 COMMENT ON COLUMN orgusers.policies.self_removal IS 'Users who may remove users may remove themselves';
 COMMENT ON COLUMN orgusers.policies.leaving IS 'Users may give up their access to an organization by themselves, with leave_organization()';
 COMMENT ON COLUMN orgusers.policies.daily_invitations IS 'Most invitations that one user sends for an organization within a day of the organization''s time zone, sending again included; NULL is no limit';
-COMMENT ON COLUMN orgusers.policies.spaces_per_call IS 'Most spaces that one call assigns to a user or an invitation; NULL is no limit';
+COMMENT ON COLUMN orgusers.policies.spaces_per_call IS 'Most new spaces that one call assigns to a user or an invitation; NULL is no limit';
 COMMENT ON COLUMN orgusers.policies.unique_in_tree IS 'An address is used once in an account and all its sub-accounts: as a user''s or in a pending invitation';
 COMMENT ON COLUMN orgusers.policies.welcome_mail IS 'Who becomes a user of an organization under this policy for the first time gets a mail of the kind welcome';
+COMMENT ON COLUMN orgusers.policies.activity_interval IS 'How far the last activity that list_users() shows may be behind: record_activity() writes no more often for a user and organization';
 SELECT pg_extension_config_dump('orgusers.policies', '');
 
 CREATE TABLE orgusers.role_templates (
@@ -90,21 +102,26 @@ CREATE TABLE orgusers.role_templates (
     reaches_below boolean NOT NULL DEFAULT false,
     editable      boolean NOT NULL DEFAULT false,
     joinable      boolean NOT NULL DEFAULT false,
+    in_charge     boolean NOT NULL DEFAULT false,
     PRIMARY KEY (policy, id),
+    UNIQUE (policy, id, holds_seat),
     UNIQUE (policy, name),
+    UNIQUE (policy, id, editable),
     CHECK (most_spaces IS NULL OR NOT all_spaces),
-    CHECK (NOT editable OR (least_holders = 0 AND most_holders IS NULL AND NOT founder))
+    -- Who edits a role gives what they have in the organization, which need not be theirs in its sub-accounts.
+    CHECK (NOT editable OR (least_holders = 0 AND most_holders IS NULL AND NOT founder AND NOT reaches_below))
 );
 COMMENT ON TABLE orgusers.role_templates IS 'Roles that every organization under the policy has. What such a role permits is the template''s, for all its organizations at once';
 COMMENT ON COLUMN orgusers.role_templates.founder IS 'Given to the user who makes an organization';
 COMMENT ON COLUMN orgusers.role_templates.by_default IS 'Given by an invitation that names no role';
-COMMENT ON COLUMN orgusers.role_templates.least_holders IS 'No change may leave an organization with fewer active holders. A raised number binds the next change of each organization';
+COMMENT ON COLUMN orgusers.role_templates.least_holders IS 'No change may take an active holder away from an organization and leave it with fewer. A raised number binds the next such change of each organization';
 COMMENT ON COLUMN orgusers.role_templates.most_holders IS 'No change may leave an organization with more active holders; NULL is no limit. A lowered number binds the next change of each organization';
-COMMENT ON COLUMN orgusers.role_templates.most_spaces IS 'Most spaces that can be assigned to a holder; NULL is no limit';
-COMMENT ON COLUMN orgusers.role_templates.holds_seat IS 'Holders take a seat of the plan. Roles that do and roles that do not are never held together';
+COMMENT ON COLUMN orgusers.role_templates.most_spaces IS 'Most spaces that can be assigned to a holder, directly and by groups; NULL is no limit. Of several roles the smallest counts. A lowered number binds the next change about each user';
+COMMENT ON COLUMN orgusers.role_templates.holds_seat IS 'Holders take a seat of the plan; otherwise the role is free. A user holds roles of one kind only; who holds a free one has no groups and no single permissions beside it. Cannot change while somebody holds the role (23503)';
 COMMENT ON COLUMN orgusers.role_templates.reaches_below IS 'What the role permits in an account it permits in all its sub-accounts, too';
-COMMENT ON COLUMN orgusers.role_templates.editable IS 'An organization may change what its role permits, delete the role, and make further roles like it';
+COMMENT ON COLUMN orgusers.role_templates.editable IS 'An organization may change what its role permits, delete the role, and make further roles like it. Never a founder''s role, one with a least or greatest number of holders, or one that reaches below';
 COMMENT ON COLUMN orgusers.role_templates.joinable IS 'The role can be given by join links and join domains, without an invitation';
+COMMENT ON COLUMN orgusers.role_templates.in_charge IS 'Given to the person who is put in charge of a new sub-account; where no role is marked, the founder''s roles are';
 COMMENT ON COLUMN orgusers.role_templates.all_spaces IS 'Holders reach every space of the organization; otherwise only the spaces assigned to them or to their groups';
 SELECT pg_extension_config_dump('orgusers.role_templates', '');
 
@@ -170,8 +187,10 @@ BEGIN ATOMIC
         ('subaccounts.manage',  'Make sub-accounts'),
         ('joining.manage',      'Make and revoke join links, and claim join domains'),
         ('audit.view',          'Read the audit trail'),
-        ('billing.view',        'See the plan, the billing admin and the further billing addresses'),
-        ('billing.manage',      'Change the billing admin and the further billing addresses')
+        ('billing.view',        'See the plan, the billing admin, the further billing addresses, and what is billed'),
+        ('billing.statement',   'See what seats are used and billed'),
+        ('billing.manage',      'Change the billing admin and the further billing addresses'),
+        ('subscription.manage', 'Change the plan; the application requires it before it calls set_plan()')
     ON CONFLICT DO NOTHING;
     INSERT INTO orgusers.permissions (key, description, scope) VALUES
         ('spaces.view',   'See spaces and who is assigned to them',                  'space'),

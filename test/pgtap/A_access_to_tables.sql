@@ -4,6 +4,7 @@ BEGIN;
 SELECT no_plan();
 
 -- Two organizations with everything in them.
+UPDATE orgusers.policies SET daily_invitations = 10;
 SELECT act('ann');
 DO $$
 DECLARE
@@ -25,7 +26,14 @@ BEGIN
         PERFORM orgusers.create_space(org(called), 'room');
         PERFORM orgusers.set_user_spaces(org(called), CASE called WHEN 'Acme' THEN person('bob') ELSE person('fay') END, '{room}');
         PERFORM orgusers.set_group_spaces(org(called), 'ops', '{room}');
+        PERFORM orgusers.set_invitation_spaces(org(called), inv(called, 'dan'), '{room}');
+        UPDATE orgusers.role_templates SET joinable = true WHERE id = 'user';
+        PERFORM orgusers.create_join_link(org(called));
+        PERFORM orgusers.claim_join_domain(org(called), 'corp.example');
         PERFORM orgusers.set_user_permissions(org(called), CASE called WHEN 'Acme' THEN person('bob') ELSE person('fay') END, '{billing.view}');
+        PERFORM orgusers.record_activity(org(called));
+        PERFORM act(CASE called WHEN 'Acme' THEN 'bob' ELSE 'fay' END);
+        PERFORM orgusers.record_activity(org(called)), orgusers.new_areas(org(called));
     END LOOP;
     -- cyd is in both, and works in the other one.
     PERFORM enlist('Acme', 'cyd');
@@ -33,7 +41,10 @@ BEGIN
     PERFORM act('cyd');
     PERFORM orgusers.switch_organization(org('Other'));
 END $$;
+INSERT INTO orgusers.welcomed VALUES (person('ann'), 'plans_and_groups');
 INSERT INTO orgusers.base_permissions VALUES ('plans_and_groups', 'organization.view');
+INSERT INTO orgusers.seat_ledger SELECT id, person('gus'), now() - interval '2 days', now() - interval '1 day' FROM orgusers.organizations;
+INSERT INTO orgusers.plan_ledger SELECT id, now() - interval '2 days', now() - interval '1 day', 'free' FROM orgusers.organizations;
 INSERT INTO orgusers.role_permissions SELECT org_id, id, 'spaces.view' FROM orgusers.roles WHERE name = 'USER';
 CREATE TABLE docs (org_id uuid);
 CREATE INDEX ON docs (org_id);
@@ -58,15 +69,25 @@ INSERT INTO readable VALUES
     ('orgusers.membership_roles',  0, 0, 1, 3, 3),
     ('orgusers.current_organizations', 0, 0, 0, 0, 0),
     ('orgusers.membership_permissions', 0, 0, 1, 1, 1),
+    ('orgusers.last_activity',     0, 0, 1, 2, 2),
+    ('orgusers.seen_areas',        0, 0, 3, 0, 0),
     ('orgusers.spaces',            0, 0, 1, 1, 1),
     ('orgusers.space_members',     0, 0, 1, 1, 1),
     ('orgusers.space_groups',      0, 0, 1, 1, 1),
     ('orgusers.group_members',     0, 0, 1, 1, 1),
     ('orgusers.users',             0, 1, 1, 3, 3),
     ('orgusers.subscriptions',     0, 0, 1, 1, 1),
+    ('orgusers.seat_ledger',       0, 0, 1, 1, 1),
+    ('orgusers.plan_ledger',       0, 0, 1, 1, 1),
+    ('orgusers.join_links',        0, 0, 0, 1, 1),
+    ('orgusers.join_link_roles',   0, 0, 0, 1, 1),
+    ('orgusers.join_domains',      0, 0, 0, 1, 1),
+    ('orgusers.join_domain_roles', 0, 0, 0, 1, 1),
     ('orgusers.invitations',       0, 0, 0, 1, 1),
     ('orgusers.invitation_roles',  0, 0, 0, 1, 1),
-    ('orgusers.invitation_groups', 0, 0, 0, 1, 1);
+    ('orgusers.invitation_spaces', 0, 0, 0, 1, 1),
+    ('orgusers.invitation_groups', 0, 0, 0, 1, 1),
+    ('orgusers.audit_log',         0, 0, 0, (SELECT count(*) FROM orgusers.audit_log WHERE org_id = org('Acme')), (SELECT count(*) FROM orgusers.audit_log WHERE org_id = org('Other')));
 -- The rule-books are everybody's to read.
 CREATE TEMP TABLE rule_books (name regclass PRIMARY KEY);
 INSERT INTO rule_books SELECT ('orgusers.' || t)::regclass
@@ -74,7 +95,7 @@ INSERT INTO rule_books SELECT ('orgusers.' || t)::regclass
 GRANT SELECT ON readable, rule_books TO PUBLIC;
 
 -- A1: privileges
-SELECT set_eq(format($$SELECT t FROM pg_temp.tables() t WHERE has_table_privilege(%L, t, 'SELECT')$$, r), 'SELECT name FROM readable UNION SELECT name FROM rule_books',
+SELECT set_eq(format($$SELECT t FROM pg_temp.tables() t WHERE has_any_column_privilege(%L, t, 'SELECT')$$, r), 'SELECT name FROM readable UNION SELECT name FROM rule_books',
     'A1: ' || r || ' reads the tables meant for it, and no other') FROM unnest(ARRAY['regress_ou_app', 'regress_ou_server']) r;
 SELECT is_empty(format($$SELECT t, p FROM pg_temp.tables() t, unnest(ARRAY['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER']) p WHERE has_table_privilege(%L, t, p)$$, r),
     'A1: ' || r || ' has no other privilege on a table') FROM unnest(ARRAY['regress_ou_app', 'regress_ou_server', 'regress_ou_mailer', 'regress_ou_nobody']) r;
@@ -110,6 +131,8 @@ SELECT throws_ok(s, '42501', NULL, 'A1: the application''s role may not: ' || s)
     ($$SELECT orgusers.grant_to('regress_ou_app', 'server')$$),
     ($$SELECT * FROM orgusers.mail_outbox$$),
     ($$SELECT * FROM orgusers.invitation_tokens$$),
+    ($$SELECT digest FROM orgusers.join_links$$),
+    ($$SELECT orgusers.verify_join_domain(NULL, NULL, NULL)$$),
     ($$SELECT * FROM orgusers.assertion_keys$$),
     ($$SELECT * FROM orgusers.rights$$),
     ($$SELECT * FROM orgusers.claim_mail()$$)) AS v (s);

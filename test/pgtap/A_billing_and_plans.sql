@@ -195,7 +195,7 @@ SELECT lives_ok($$SELECT orgusers.set_billing_admin(org('Acme'), person('bob'))$
 SELECT is(mails('bob'), 'invitation billing_admin_changed', 'A8: and no mail');
 SELECT lives_ok($$SELECT orgusers.set_billing_admin(org('Acme'), person('cyd'))$$, 'A8: any user of the organization can be chosen');
 SELECT results_eq($$SELECT email::text FROM orgusers.list_users(org('Acme')) WHERE is_billing_admin$$, ARRAY['cyd@example.org'], 'A8: there is exactly one');
-SELECT is(mails('cyd'), 'invitation billing_admin_changed', 'A8: the new one gets mail');
+SELECT matches(mails('cyd'), ' billing_admin_changed$', 'A8: the new one gets mail');
 SELECT is(mails('bob'), 'invitation billing_admin_changed billing_admin_changed', 'A8: and so does the one before');
 SELECT lives_ok($$SELECT orgusers.set_billing_admin(org('Acme'), person('ann'))$$, 'A8: also oneself');
 SELECT lives_ok($$SELECT orgusers.set_billing_admin(org('Acme'), person('cyd'))$$, 'A8: and back');

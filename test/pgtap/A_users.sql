@@ -215,7 +215,7 @@ SELECT act('ann');
 SELECT lives_ok($$SELECT orgusers.set_user_groups(org('Acme'), person('cyd'), '{chiefs}')$$, 'A4: before the removal there are roles and groups');
 SELECT lives_ok($$SELECT orgusers.remove_user(org('Acme'), person('cyd'))$$, 'A4: a user is removed');
 SELECT is(active('Acme'), 'ann bob', 'A4: and is in the list no more');
-SELECT is(mails('cyd'), 'user_removed', 'A4: the removed user gets mail');
+SELECT matches(mails('cyd'), ' user_removed$', 'A4: the removed user gets mail');
 RESET ROLE;
 SELECT is((SELECT count(*)::int FROM orgusers.membership_roles WHERE user_id = person('cyd')), 0, 'A4: removal leaves no roles');
 SELECT is((SELECT count(*)::int FROM orgusers.group_members WHERE user_id = person('cyd')), 0, 'A4: removal leaves no groups');
@@ -355,7 +355,7 @@ SET CONSTRAINTS ALL IMMEDIATE;
 SELECT is((xpath('/row/n/text()', query_to_xml(format('SELECT count(*) AS n FROM orgusers.%I WHERE org_id = %L', c.relname, :'acme'), false, true, '')))[1]::text,
           '0', 'A2: nothing is left of it in ' || c.relname)
     FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'org_id'
-    WHERE c.relnamespace = 'orgusers'::regnamespace AND c.relkind = 'r' AND c.relname <> 'mail_outbox' ORDER BY c.relname;
+    WHERE c.relnamespace = 'orgusers'::regnamespace AND c.relkind = 'r' AND c.relname NOT IN ('mail_outbox', 'audit_log') ORDER BY c.relname;
 SELECT is((SELECT count(*)::int FROM orgusers.mail_outbox WHERE org_id = :'acme' AND sealed_token IS NOT NULL), 0, 'A2: no mail goes out with a token of it');
 SELECT is((SELECT count(*)::int FROM orgusers.memberships WHERE org_id = :'acme'), 0, 'A12: it is nobody''s current organization');
 SELECT is(active('Beta'), 'ann', 'A14: other organizations keep their users');

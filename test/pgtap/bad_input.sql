@@ -4,6 +4,12 @@ BEGIN;
 \ir setup.psql
 SELECT no_plan();
 
+-- A role that organizations may change.
+INSERT INTO orgusers.role_templates (policy, id, name, editable) VALUES ('plans_and_groups', 'editor', 'EDITOR', true);
+INSERT INTO orgusers.role_template_grants VALUES ('plans_and_groups', 'admin', 'editor');
+INSERT INTO orgusers.role_template_permissions VALUES ('plans_and_groups', 'admin', 'subaccounts.manage');
+UPDATE orgusers.role_templates SET reaches_below = true WHERE id = 'admin';
+
 -- ann's organization Acme is paid, with all there is in one; Other has the same things, for taking them from there.
 DO $$
 DECLARE
@@ -16,11 +22,24 @@ BEGIN
         PERFORM orgusers.set_plan(org(called), 'paid', CASE called WHEN 'Acme' THEN person('ann') ELSE person('eve') END);
         PERFORM orgusers.create_group(org(called), CASE called WHEN 'Acme' THEN 'ours' ELSE 'theirs' END, '{USER}');
         PERFORM orgusers.create_space(org(called), CASE called WHEN 'Acme' THEN 'ours' ELSE 'theirs' END);
+        PERFORM orgusers.create_space(org(called), 'held');
+        PERFORM orgusers.set_user_spaces(org(called), CASE called WHEN 'Acme' THEN person('bob') ELSE person('fay') END, '{held}');
         PERFORM orgusers.invite_user(org(called), (CASE called WHEN 'Acme' THEN 'cyd@example.org' ELSE 'dan@example.org' END)::orgusers.email);
     END LOOP;
-    PERFORM act('eve');
-    PERFORM orgusers.invite_user(org('Other'), 'ann@example.org');
+    UPDATE orgusers.role_templates SET joinable = true WHERE id = 'user';
     PERFORM act('ann');
+    PERFORM orgusers.claim_join_domain(org('Acme'), 'example.net');
+    PERFORM act('eve');
+    PERFORM orgusers.verify_join_domain(org('Other'), 'example.org', orgusers.claim_join_domain(org('Other'), 'example.org'));
+    PERFORM set_config('test.join_token', link_token(link), true) FROM orgusers.create_join_link(org('Other'));
+    PERFORM orgusers.invite_user(org('Other'), 'ann@example.org');
+    -- ann can leave Third.
+    PERFORM act('gus');
+    PERFORM orgusers.create_organization('Third', 'plans_and_groups');
+    PERFORM orgusers.invite_user(org('Third'), 'fresh@example.org');
+    PERFORM enlist('Third', 'ann');
+    PERFORM act('ann');
+    PERFORM orgusers.create_join_link(org('Acme'));
     PERFORM and_commit('');
 END $$;
 
@@ -36,7 +55,11 @@ INSERT INTO calls VALUES
     ('has_role', ARRAY['org(''Acme'')', '''ADMIN''']),
     ('is_member', ARRAY['org(''Acme'')']),
     ('orgs_with', ARRAY['''users.view''']),
-    ('create_organization', ARRAY['''New''', '''plans_and_groups''', 'gen_random_uuid()', '''Europe/Vienna''']),
+    ('create_organization', ARRAY['''New''', '''plans_and_groups''', 'gen_random_uuid()', '''Europe/Vienna''', '''4711''']),
+    ('set_external_id', ARRAY['org(''Acme'')', '''4711''']),
+    ('preview_leaving', ARRAY['org(''Acme'')']),
+    ('leave_organization', ARRAY['org(''Third'')', '(SELECT confirmation FROM orgusers.preview_leaving(org(''Third'')))']),
+    ('access_state', ARRAY['org(''Acme'')']), ('new_areas', ARRAY['org(''Acme'')']), ('record_activity', ARRAY['org(''Acme'')']),
     ('create_my_organization', ARRAY['''New''', '''plans_and_groups''', '''Europe/Vienna''']),
     ('new_id', '{}'), ('require_user', '{}'), ('explain_access', ARRAY['person(''bob'')', 'org(''Acme'')', '''users.view''', 'NULL']),
     ('orgs_reached', ARRAY['''users.view''']), ('spaces_with', ARRAY['''users.view''']), ('cache_stats', '{}'),
@@ -46,7 +69,7 @@ INSERT INTO calls VALUES
     ('rename_organization', ARRAY['org(''Acme'')', '''Acme 2''']),
     ('delete_organization', ARRAY['org(''Acme'')']),
     ('switch_organization', ARRAY['org(''Acme'')']),
-    ('list_users', ARRAY['org(''Acme'')', '''a''', '''a@example.org''', '10']),
+    ('list_users', ARRAY['org(''Acme'')', '''a''', '''a@example.org''', '10', '''{pending}''']),
     ('set_user_roles', ARRAY['org(''Acme'')', 'person(''bob'')', '''{ADMIN}''']),
     ('set_user_groups', ARRAY['org(''Acme'')', 'person(''bob'')', '''{ours}''']),
     ('remove_user', ARRAY['org(''Acme'')', 'person(''bob'')']),
@@ -59,25 +82,55 @@ INSERT INTO calls VALUES
     ('set_billing_admin', ARRAY['org(''Acme'')', 'person(''bob'')']),
     ('set_billing_cc', ARRAY['org(''Acme'')', '''{x@example.org}''']),
     ('billing_contact', ARRAY['org(''Acme'')']),
-    ('invite_user', ARRAY['org(''Acme'')', '''x@example.org''', '''{USER}''', '''{ours}''', '''X''', '''Y''', '''en''', 'true']),
+    ('invite_user', ARRAY['org(''Acme'')', '''x@example.org''', '''{USER}''', '''{ours}''', '''X''', '''Y''', '''en''', 'true', '''{ours}''']),
     ('list_invitations', ARRAY['org(''Acme'')', '''pending''', '''ffffffff-ffff-ffff-ffff-ffffffffffff''', '10']),
     ('resend_invitation', ARRAY['org(''Acme'')', 'inv(''Acme'', ''cyd'')']),
     ('invitation_link', ARRAY['org(''Acme'')', 'inv(''Acme'', ''cyd'')']),
     ('cancel_invitation', ARRAY['org(''Acme'')', 'inv(''Acme'', ''cyd'')']),
     ('remove_invitation', ARRAY['org(''Acme'')', 'inv(''Acme'', ''cyd'')']),
+    ('assign_spaces', ARRAY['org(''Acme'')', 'person(''bob'')', '''{ours}''']), ('unassign_spaces', ARRAY['org(''Acme'')', 'person(''bob'')', '''{held}''']),
+    ('list_spaces', ARRAY['org(''Acme'')', '''o''', '''a''', '10']), ('list_space_users', ARRAY['org(''Acme'')', '''ours''', '''a@example.org''', '10']),
+    ('set_invitation_spaces', ARRAY['org(''Acme'')', 'inv(''Acme'', ''cyd'')', '''{ours}''']),
+    ('invitations_left', ARRAY['org(''Acme'')']),
     ('preview_invitation', ARRAY['token()::orgusers.invitation_token']),
     ('accept_invitation', ARRAY['token()::orgusers.invitation_token']),
     ('decline_invitation', ARRAY['token()::orgusers.invitation_token']),
+    ('register_and_accept', ARRAY['new_token()::orgusers.invitation_token', '''fresh@example.org''', '''Fresh''', '''de''', 'gen_random_uuid()']),
     ('accept_my_invitation', ARRAY['org(''Other'')', 'inv(''Other'', ''ann'')']),
     ('decline_my_invitation', ARRAY['org(''Other'')', 'inv(''Other'', ''ann'')']),
+    ('invite_users', ARRAY['org(''Acme'')', '''[{"email": "x@example.org", "groups": ["ours"]}]''', 'true']),
+    ('create_join_link', ARRAY['org(''Acme'')', '''{USER}''', '10', '''1 day''']), ('list_join_links', ARRAY['org(''Acme'')']),
+    ('revoke_join_link', ARRAY['org(''Acme'')', 'join_link()']),
+    ('join_preview', ARRAY['join_token()::orgusers.invitation_token']), ('join_organization', ARRAY['join_token()::orgusers.invitation_token']),
+    ('claim_join_domain', ARRAY['org(''Acme'')', '''example.com''', '''{USER}''']), ('list_join_domains', ARRAY['org(''Acme'')']),
+    ('verify_join_domain', ARRAY['org(''Acme'')', '''example.net''', 'challenge()']), ('drop_join_domain', ARRAY['org(''Acme'')', '''example.net''']),
+    ('my_join_offers', '{}'), ('join_by_domain', ARRAY['org(''Other'')']),
+    ('list_audit', ARRAY['org(''Acme'')', '''ffffffff-ffff-ffff-ffff-ffffffffffff''', '10', '''memberships''', 'person(''ann'')', 'person(''bob'')']),
     ('act_as', ARRAY['person(''bob'')', 'false']),
     ('register_user', ARRAY['''new@example.org''', '''New''', 'gen_random_uuid()', 'true', '''de''']),
     ('set_email_verified', ARRAY['person(''una'')', '''una@example.org''']),
     ('change_email', ARRAY['person(''bob'')', '''robert@example.org''', 'true']),
     ('set_plan', ARRAY['org(''Acme'')', '''paid''', 'person(''bob'')']),
-    ('billing_addresses', ARRAY['org(''Acme'')']);
+    ('billing_addresses', ARRAY['org(''Acme'')']),
+    ('seat_usage', ARRAY['org(''Acme'')', 'now() - interval ''1 day''', 'now()']), ('seat_usage_of', ARRAY['org(''Acme'')', 'now() - interval ''1 day''', 'now()']),
+    ('billing_statement', ARRAY['org(''Acme'')', '''2020-02-29''']), ('billing_statement_of', ARRAY['org(''Acme'')', '''2020-02-29''']);
+    ('billing_addresses', ARRAY['org(''Acme'')']),
+    ('create_role', ARRAY['org(''Acme'')', '''new role''', '''{users.view}''', '''editor''']),
+    ('edit_role', ARRAY['org(''Acme'')', '''EDITOR''', '''AUTHOR''', '''{users.view}''']),
+    ('delete_role', ARRAY['org(''Acme'')', '''EDITOR''']),
+    ('role_usage', ARRAY['org(''Acme'')', '''EDITOR''']),
+    ('list_roles', ARRAY['org(''Acme'')']),
+    ('hand_over', ARRAY['org(''Acme'')', 'person(''bob'')', 'true']),
+    ('create_sub_account', ARRAY['org(''Acme'')', '''Below''', '''y@example.org''', '''B-1''', '''Europe/Vienna''', '''{USER}''', '''X''', '''Y''', '''en''']),
+    ('list_sub_accounts', ARRAY['org(''Acme'')']);
 SELECT mail_token('Other', 'ann') AS token \gset
 SELECT set_config('test.token', :'token', true) AS token \gset
+CREATE FUNCTION join_token() RETURNS text LANGUAGE sql AS $$ SELECT current_setting('test.join_token') $$;
+CREATE FUNCTION join_link() RETURNS uuid LANGUAGE sql SECURITY DEFINER AS $$ SELECT id FROM orgusers.join_links WHERE org_id = org('Acme') $$;
+CREATE FUNCTION challenge() RETURNS text LANGUAGE sql SECURITY DEFINER AS $$ SELECT challenge FROM orgusers.join_domains WHERE org_id = org('Acme') $$;
+SELECT mail_token('Third', 'fresh') AS token \gset
+SELECT set_config('test.new_token', :'token', true) AS token \gset
+CREATE FUNCTION new_token() RETURNS text LANGUAGE sql AS $$ SELECT current_setting('test.new_token') $$;
 CREATE FUNCTION token() RETURNS text LANGUAGE sql AS $$ SELECT current_setting('test.token') $$;
 
 CREATE TEMP VIEW public_functions AS
@@ -137,8 +190,12 @@ SELECT is(outcome(name, VARIADIC arguments), CASE
         WHEN name = 'sign_in' THEN 'OU003'
         WHEN name = 'remove_invitation' THEN 'OU205'
         WHEN name IN ('new_id', 'require_user', 'explain_access', 'orgs_reached', 'spaces_with', 'cache_stats', 'version', 'sign_out', 'current_user_id', 'my_profile', 'my_organizations', 'current_organization_id', 'my_invitations',
+                      'can', 'require', 'has_role', 'is_member', 'orgs_with', 'list_users', 'reactivate_user', 'billing_contact', 'preview_leaving', 'access_state',
+                      'list_invitations', 'invitations_left', 'list_spaces', 'list_space_users', 'preview_invitation', 'act_as', 'billing_addresses',
+                      'seat_usage', 'seat_usage_of', 'billing_statement', 'billing_statement_of',
+                      'list_join_links', 'join_preview', 'list_join_domains', 'my_join_offers') THEN 'nothing changed'
                       'can', 'require', 'has_role', 'is_member', 'orgs_with', 'list_users', 'reactivate_user', 'billing_contact',
-                      'list_invitations', 'preview_invitation', 'act_as', 'billing_addresses') THEN 'nothing changed'
+                      'list_invitations', 'preview_invitation', 'act_as', 'billing_addresses', 'role_usage', 'list_roles', 'list_sub_accounts', 'list_audit') THEN 'nothing changed'
         ELSE 'changed' END, 'a good call of ' || name) FROM calls ORDER BY name;
 
 -- NULL, one argument after the other. What may be left out is named here; everything else is refused or changes nothing.
@@ -148,10 +205,16 @@ SELECT matches(outcome_with(c.name, c.arguments, place, 'NULL'),
     FROM calls c JOIN public_functions f USING (name), generate_series(1, cardinality(c.arguments)) place,
          LATERAL (SELECT (c.name, name_of(f.called, place)) IN (VALUES
             ('update_profile', 'display_name'), ('update_profile', 'avatar_url'), ('update_profile', 'locale'),
-            ('create_organization', 'id'), ('create_organization', 'time_zone'), ('create_my_organization', 'time_zone'), ('set_user_roles', 'roles'), ('set_user_groups', 'groups'), ('set_group_roles', 'roles'), ('create_group', 'roles'),
+            ('create_organization', 'id'), ('create_organization', 'time_zone'), ('create_organization', 'external_id'), ('set_external_id', 'external_id'), ('create_my_organization', 'time_zone'), ('set_user_roles', 'roles'), ('set_user_spaces', 'spaces'), ('set_user_groups', 'groups'), ('set_group_roles', 'roles'), ('create_group', 'roles'),
             ('set_billing_cc', 'addresses'), ('set_plan', 'billing_admin_id'),
+            ('invite_user', 'roles'), ('invite_user', 'groups'), ('invite_user', 'first_name'), ('invite_user', 'last_name'), ('invite_user', 'locale'), ('invite_user', 'send'), ('invite_user', 'spaces'), ('invite_users', 'send'),
+            ('create_join_link', 'roles'), ('claim_join_domain', 'roles'),
             ('invite_user', 'roles'), ('invite_user', 'groups'), ('invite_user', 'first_name'), ('invite_user', 'last_name'), ('invite_user', 'locale'), ('invite_user', 'send'),
+            ('register_and_accept', 'display_name'), ('register_and_accept', 'locale'), ('register_and_accept', 'id'),
             ('register_user', 'display_name'), ('register_user', 'id'), ('register_user', 'email_verified'), ('register_user', 'locale'),
+            ('create_role', 'permissions'), ('create_role', 'like'), ('edit_role', 'new_name'), ('edit_role', 'permissions'), ('hand_over', 'keep_roles'),
+            ('create_sub_account', 'person'), ('create_sub_account', 'external_id'), ('create_sub_account', 'time_zone'), ('create_sub_account', 'roles'),
+            ('create_sub_account', 'first_name'), ('create_sub_account', 'last_name'), ('create_sub_account', 'locale'),
             ('change_email', 'verified'))) AS may (be_left_out)
     ORDER BY c.name, place;
 SELECT matches(outcome(c.name, VARIADIC array_fill('NULL'::text, ARRAY[cardinality(c.arguments)])), '^(nothing changed|OU\d\d\d)$', c.name || ' with nothing but NULLs')
@@ -162,12 +225,13 @@ SELECT matches(outcome_with(c.name, c.arguments, place, other), '^(nothing chang
     FROM calls c JOIN public_functions f USING (name), generate_series(1, cardinality(c.arguments)) place,
          unnest(ARRAY['gen_random_uuid()', '''00000000-0000-0000-0000-000000000000''', 'org(''Acme'')', 'org(''Other'')', 'person(''fay'')', 'inv(''Other'', ''dan'')']) other
     WHERE type_of(f.called, place) = 'uuid'::regtype
-      AND NOT (c.name IN ('create_organization', 'register_user') AND name_of(f.called, place) = 'id')
+      AND NOT (c.name IN ('create_organization', 'register_user', 'register_and_accept') AND name_of(f.called, place) = 'id')
       AND other <> c.arguments[place]
       -- The server's directory is of all people, and the plan of every organization.
-      AND NOT (c.name IN ('change_email', 'set_plan') AND other IN ('person(''fay'')', 'org(''Other'')'))
+      AND NOT (c.name IN ('change_email', 'set_plan', 'set_external_id') AND other IN ('person(''fay'')', 'org(''Other'')'))
     ORDER BY c.name, place, other;
 SELECT is(outcome('set_plan', 'org(''Other'')', '''paid''', 'person(''bob'')'), 'OU102', 'set_plan with another organization''s user');
+SELECT is(outcome('register_and_accept', 'new_token()::orgusers.invitation_token', '''fresh@example.org''', 'NULL', 'NULL', 'person(''fay'')'), 'OU107', 'register_and_accept with an id in use');
 SELECT is(outcome('create_organization', '''New''', '''plans_and_groups''', 'org(''Other'')', '''UTC'''), 'OU107', 'create_organization with an id in use');
 SELECT is(outcome('register_user', '''new@example.org''', 'NULL', 'person(''fay'')', 'true', '''en'''), 'OU107', 'register_user with an id in use');
 SELECT is(outcome('register_user', '''FAY@example.org''', 'NULL', 'NULL', 'true', '''en'''), 'OU107', 'register_user with an address in use');
@@ -187,7 +251,7 @@ SELECT matches(outcome_with(c.name, c.arguments, place, quote_literal(a.value)),
     WHERE type_of(f.called, place) IN ('text'::regtype, 'orgusers.email'::regtype, 'orgusers.invitation_token'::regtype)
       -- Those are names like others, or take away what there is.
       AND NOT (a.what IN ('a quote', 'a semicolon', 'a brace', 'a percent sign', 'a placeholder', 'a backslash')
-               AND (c.name, name_of(f.called, place)) IN (VALUES ('create_organization', 'name'), ('create_my_organization', 'name'), ('create_space', 'name'), ('rename_space', 'new_name'), ('rename_organization', 'name'), ('create_group', 'name'), ('rename_group', 'new_name'),
+               AND (c.name, name_of(f.called, place)) IN (VALUES ('create_organization', 'name'), ('create_organization', 'external_id'), ('set_external_id', 'external_id'), ('register_and_accept', 'display_name'), ('create_my_organization', 'name'), ('create_space', 'name'), ('rename_space', 'new_name'), ('create_role', 'name'), ('edit_role', 'new_name'), ('create_sub_account', 'name'), ('create_sub_account', 'external_id'), ('create_sub_account', 'first_name'), ('create_sub_account', 'last_name'), ('rename_organization', 'name'), ('create_group', 'name'), ('rename_group', 'new_name'),
                     ('invite_user', 'first_name'), ('invite_user', 'last_name'), ('register_user', 'display_name'), ('update_profile', 'display_name')))
       AND NOT (a.what = 'an empty text' AND c.name = 'update_profile')
     ORDER BY c.name, place, a.what;
@@ -201,7 +265,7 @@ SELECT matches(outcome_with(c.name, c.arguments, place, other), '^(nothing chang
 SELECT is(outcome('set_user_roles', 'org(''Acme'')', 'person(''bob'')', '''{{USER},{ADMIN}}'''), 'changed', 'set_user_roles takes names from an array of any shape');
 SELECT matches(outcome_with(c.name, c.arguments, place, other), '^(nothing changed|OU\d\d\d)$', format('%s with %s for %s', c.name, other, name_of(f.called, place)))
     FROM calls c JOIN public_functions f USING (name), generate_series(1, cardinality(c.arguments)) place, unnest(ARRAY['0', '-1', '2147483647', '-2147483648']) other
-    WHERE type_of(f.called, place) = 'integer'::regtype
+    WHERE type_of(f.called, place) = 'integer'::regtype AND NOT (c.name = 'create_join_link' AND other = '2147483647')
     ORDER BY c.name, place, other;
 
 SELECT is(outcome('create_organization', '''New''', '''plans_and_groups''', 'NULL', quote_literal(zone)), '22023', 'a time zone is one of the list of them, not ' || replace(zone, E'\n', '\n'))
@@ -210,8 +274,8 @@ SELECT is(outcome('create_organization', '''New''', '''plans_and_groups''', 'NUL
 -- The same by somebody who is nobody: nothing but what is everybody's.
 SELECT act(NULL);
 SELECT matches(outcome(name, VARIADIC arguments), CASE
-        WHEN name IN ('register_user', 'set_email_verified', 'change_email', 'set_plan') THEN '^changed$'
-        WHEN name IN ('rename_organization', 'switch_organization', 'create_organization', 'create_my_organization', 'update_profile') OR arguments[1] = 'org(''Acme'')' AND name NOT IN ('can', 'has_role', 'is_member', 'billing_addresses') THEN '^OU001$'
+        WHEN name IN ('register_user', 'register_and_accept', 'set_email_verified', 'change_email', 'set_plan', 'verify_join_domain', 'set_external_id') THEN '^changed$'
+        WHEN name IN ('rename_organization', 'switch_organization', 'create_organization', 'create_my_organization', 'update_profile') OR arguments[1] = 'org(''Acme'')' AND name NOT IN ('can', 'has_role', 'is_member', 'access_state', 'billing_addresses', 'seat_usage_of', 'billing_statement_of') THEN '^OU001$'
         ELSE '^(nothing changed|OU001|OU003)$' END, 'anonymously: ' || name) FROM calls ORDER BY name;
 SELECT throws_ok('SELECT orgusers.require_user()', 'OU001', NULL, 'require_user refuses nobody');
 SELECT results_eq($$SELECT orgusers.can(org('Acme'), 'organization.view'), orgusers.has_role(org('Acme'), 'ADMIN'), orgusers.is_member(org('Acme')), orgusers.orgs_with('users.view')$$,
@@ -226,7 +290,7 @@ SELECT as_owner($$SELECT orgusers.register_user('late@example.org')$$);
 SELECT act('late');
 SELECT as_owner($$DELETE FROM orgusers.users WHERE email = 'late@example.org'$$);
 SELECT matches(outcome(name, VARIADIC arguments), CASE
-        WHEN name IN ('register_user', 'set_email_verified', 'change_email', 'set_plan') THEN '^changed$'
+        WHEN name IN ('register_user', 'set_email_verified', 'change_email', 'set_plan', 'verify_join_domain', 'set_external_id') THEN '^changed$'
         ELSE '^(nothing changed|OU\d\d\d)$' END, 'by a user who is deleted meanwhile: ' || name) FROM calls ORDER BY name;
 
 -- Whatever else there is, called by the owner with nothing but NULLs: an answer or an error, and the server goes on.

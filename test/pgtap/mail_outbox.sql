@@ -12,8 +12,11 @@ CREATE FUNCTION enqueue(kind text, variables jsonb DEFAULT '{}', recipient orgus
                         organization uuid DEFAULT org('Acme'), locale text DEFAULT 'en') RETURNS uuid LANGUAGE sql AS
     $$ SELECT orgusers.enqueue_mail(organization, kind, recipient, name, locale, variables) $$;
 CREATE FUNCTION invite(invitation uuid DEFAULT gen_random_uuid(), expires timestamptz DEFAULT '2100-01-01 00:00+00') RETURNS uuid LANGUAGE sql AS
-    $$ SELECT orgusers.enqueue_mail(org('Acme'), 'invitation', 'bob@example.com', 'Bob', 'en', '{"inviter": "Ann", "inviter_email": null}',
-                                    invitation, expires, orgusers.new_invitation_token(org('Acme'))) $$;
+    $$ SELECT (orgusers.enqueue_mails(org('Acme'), 'invitation', '{"inviter": "Ann", "inviter_email": null}',
+           ARRAY[ROW('bob@example.com', 'Bob', 'en', invitation, expires,
+                     CASE WHEN isfinite(expires) THEN orgusers.seal_invitation(key.public_key, org('Acme'), invitation, 'bob@example.com', expires,
+                                                                               orgusers.new_invitation_token(org('Acme'))) END, key.id)::orgusers.mail]))[1]
+       FROM orgusers.mailer_key() key $$;
 CREATE FUNCTION row_of(mail uuid) RETURNS orgusers.mail_outbox LANGUAGE sql AS
     $$ SELECT m FROM orgusers.mail_outbox m WHERE id = mail $$;
 CREATE FUNCTION make_due() RETURNS void LANGUAGE sql AS
@@ -24,13 +27,21 @@ CREATE FUNCTION template(subject text, body_text text DEFAULT 'x', body_html tex
     RETURNS void LANGUAGE sql AS
     $$ INSERT INTO orgusers.mail_templates VALUES ('plans_and_groups', kind, locale, subject, body_text, body_html)
        ON CONFLICT ON CONSTRAINT mail_templates_pkey DO UPDATE SET subject = excluded.subject, body_text = excluded.body_text, body_html = excluded.body_html $$;
-SELECT results_eq('SELECT kind FROM orgusers.mail_templates ORDER BY 1',
-    ARRAY['billing_admin_changed', 'invitation', 'invitation_canceled', 'invitation_declined', 'user_removed'], 'a rule-book has a template of each kind');
+SELECT results_eq('SELECT kind, string_agg(locale, '' '' ORDER BY locale) FROM orgusers.mail_templates GROUP BY kind ORDER BY kind COLLATE "C"',
+    $$SELECT k, 'de en' FROM unnest(ARRAY['billing_admin_changed', 'invitation', 'invitation_canceled', 'invitation_declined', 'user_deactivated', 'user_left',
+        'user_reactivated', 'user_removed', 'welcome']) k$$, 'a rule-book has a template of each kind in each language');
+SELECT is_empty($$SELECT kind, locale, p FROM orgusers.mail_templates, unnest(orgusers.mail_placeholders(kind)) p
+    WHERE p NOT IN ('customer_id', 'organization') AND (strpos(body_text, '{{' || p || '}}') = 0 OR strpos(body_html, '{{' || p || '}}') = 0)$$,
+    'and each says all there is to say, as text and as HTML');
+SELECT is_empty($$SELECT kind, locale FROM orgusers.mail_templates WHERE (locale = 'de') <> (body_text LIKE 'Guten Tag {{recipient}},%')
+    OR strpos(body_html, '<html lang="' || locale || '">') = 0 OR body_html ~ '<p>\s*</p>'$$, 'in its language');
+SELECT is_empty($$SELECT kind FROM orgusers.mail_templates GROUP BY kind HAVING count(DISTINCT (SELECT string_agg(m[1], ' ' ORDER BY m[1]) FROM regexp_matches(subject || body_text, '{{(\w+)}}', 'g') m)) > 1$$,
+    'the languages say the same');
 SELECT is(subject, 'Your invitation to join {{organization}} in {{product}} has been canceled', 'A13: subject of the mail about a withdrawn invitation')
-    FROM orgusers.mail_templates WHERE kind = 'invitation_canceled';
+    FROM orgusers.mail_templates WHERE kind = 'invitation_canceled' AND locale = 'en';
 UPDATE orgusers.mail_templates SET subject = 'mine' WHERE kind = 'user_removed';
 SELECT lives_ok($$SELECT orgusers.install_mail_templates('plans_and_groups')$$, 'installing again');
-SELECT is(subject, 'mine', 'leaves edited templates alone') FROM orgusers.mail_templates WHERE kind = 'user_removed';
+SELECT is(subject, 'mine', 'leaves edited templates alone') FROM orgusers.mail_templates WHERE kind = 'user_removed' AND locale = 'en';
 SELECT throws_ok($$SELECT orgusers.install_mail_templates('nowhere')$$, 'OU105', NULL, 'templates need a policy');
 SELECT lives_ok(format('SELECT template(%L, %L)', s, s), 'well formed: ' || s) FROM unnest(ARRAY[
     'plain', '{{organization}}', '{{product}}{{recipient}}', '{', '}}', '{ {', '{{{{', '{{{{name}}', 'a{b}c', 'ü {{product}} ü']) s;
@@ -65,7 +76,7 @@ DELETE FROM orgusers.mail_templates WHERE locale = 'xx';
 
 -- Enqueuing
 SELECT enqueue('user_removed', recipient => 'Bob@Example.com') AS mail \gset
-SELECT is((row_of(:'mail')).variables, '{"product": "Example", "organization": "Acme", "recipient": "Bob@Example.com"}', 'product, organization and recipient are filled in');
+SELECT is((row_of(:'mail')).variables, '{"product": "Example", "organization": "Acme", "organization_line": "Acme", "customer_id": "", "recipient": "Bob@Example.com"}', 'product, organization and recipient are filled in');
 SELECT is((row_of(:'mail')).status, 'queued', 'queued');
 SELECT is((row_of(enqueue('user_removed', '{"product": "evil"}', name => 'Bob'))).variables ->> 'product', 'Example', 'and cannot be forged');
 SELECT is((row_of(enqueue('user_removed', name => 'Bob'))).variables ->> 'recipient', 'Bob', 'the recipient by name');
@@ -84,7 +95,7 @@ SELECT throws_ok(format('SELECT enqueue(%L, %s)', k, a), c, NULL, 'refused: ' ||
     ('billing_admin_changed', $q$variables => '{}'$q$, 'OU009')) v(k, a, c);
 SELECT throws_ok($$SELECT invite(expires => 'infinity')$$, 'OU009', NULL, 'an invitation expires');
 SELECT throws_ok($$SELECT invite(invitation => NULL)$$, 'OU009', NULL, 'and has an id');
-SELECT throws_ok($$SELECT orgusers.enqueue_mail(org('Acme'), 'user_removed', 'a@b.c', NULL, 'en', '{}', token => orgusers.new_invitation_token(org('Acme')))$$,
+SELECT throws_ok($$SELECT orgusers.enqueue_mails(org('Acme'), 'user_removed', '{}', ARRAY[ROW('a@b.c', NULL, 'en', NULL, NULL, 'x', NULL)::orgusers.mail])$$,
     'OU009', NULL, 'no other mail has a token');
 DELETE FROM orgusers.mail_templates WHERE kind = 'invitation_declined';
 SELECT throws_ok($$SELECT enqueue('invitation_declined', '{"user": "x"}')$$, 'OU404', NULL, 'no template of the kind');
@@ -93,7 +104,8 @@ SELECT throws_ok('SELECT invite()', 'OU401', NULL, 'F4: no key in use, no invita
 UPDATE orgusers.mailer_keys SET retired_at = NULL;
 
 -- Withdrawing
-SELECT orgusers.enqueue_mail(org('Acme'), 'user_removed', 'bob@example.com', NULL, 'en', '{}', '018f0000-0000-7000-8000-0000000000aa') AS news \gset
+SELECT enqueue('user_removed') AS news \gset
+UPDATE orgusers.mail_outbox SET invitation_id = '018f0000-0000-7000-8000-0000000000aa' WHERE id = :'news';
 SELECT is(orgusers.withdraw_mail(org('Acme'), '018f0000-0000-7000-8000-0000000000aa'), 1::bigint, 'withdraw_mail says how many');
 SELECT is((row_of(:'invitation')).status, 'withdrawn', 'withdrawn');
 SELECT ok((row_of(:'invitation')).sealed_token IS NULL, 'F4: the token is wiped');
@@ -180,6 +192,7 @@ SELECT make_due();
 SELECT is((SELECT count(*) FROM orgusers.claim_mail(2)), 2::bigint, 'at most max_mails');
 SELECT is((SELECT count(DISTINCT fence) FROM orgusers.claim_mail(1000)), 1::bigint, 'one fence for a claim');
 DELETE FROM orgusers.mail_outbox;
+DELETE FROM orgusers.mail_templates WHERE locale = 'de';
 SELECT template('de', locale => 'de'), template('at', locale => 'de-AT'), template('br', locale => 'pt-BR') \g /dev/null
 CREATE FUNCTION subject_for(locale text) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN

@@ -13,11 +13,13 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my @pages = ('README.md', glob('doc/*.md'));
+my @pages = ('README.md', glob('doc/*.md'), glob('doc/rule-books/*.md'));
 my %text = map { $_ => slurp_file($_) } @pages;
 
 # Pages whose blocks of SQL run as they stand, each behind the README's tour.
-my @tried = map { "doc/$_.md" } qw(identity invariants invitations operations);
+my @tried = map { "doc/$_.md" }
+  qw(audit identity invariants invitations joining membership roles spaces sub-accounts operations billing
+  rule-books/spaces rule-books/cases rule-books/sub-accounts rule-books/customer-hub rule-books/your-own);
 
 # The elements of the first list that the second lacks.
 sub lacking
@@ -131,6 +133,15 @@ my $functions = do { local $ENV{PGDATABASE} = 'tour'; `doc/generate-functions` }
 is($?, 0, 'doc/generate-functions finds a place for every function');
 ok($functions eq $text{'doc/functions.md'}, 'doc/functions.md is what doc/generate-functions prints');
 
+# So are the tables of the rule-books.
+$node->safe_psql('tour', join '; ', map { "SELECT orgusers.install_$_()" } qw(spaces cases subaccounts customer_hub));
+foreach my $page (grep { $text{$_} =~ /^<!-- rule-book /m } @pages)
+{
+	my $made = do { local $ENV{PGDATABASE} = 'tour'; `doc/generate-rule-books $page` };
+	ok($made eq $text{$page}, "$page is what doc/generate-rule-books prints");
+}
+is(scalar(grep { $text{$_} =~ /^<!-- rule-book /m } @pages), $node->safe_psql('tour', 'SELECT count(*) FROM orgusers.policies'), 'every rule-book has a page');
+
 # Whatever a page calls by name exists.  The library's settings are there once it is loaded.
 my @objects = split /\n/, $node->safe_psql(
 	'tour', q{
@@ -148,7 +159,8 @@ UNION SELECT attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid W
 UNION SELECT tgname FROM pg_trigger UNION SELECT conname FROM pg_constraint
 UNION SELECT kind FROM orgusers.mail_templates
 UNION SELECT unnest(orgusers.mail_placeholders(kind)) FROM orgusers.mail_templates
-UNION SELECT name FROM pg_settings UNION SELECT rolname FROM pg_roles UNION SELECT id FROM orgusers.policies});
+UNION SELECT name FROM pg_settings UNION SELECT rolname FROM pg_roles UNION SELECT id FROM orgusers.policies
+UNION SELECT id FROM orgusers.plans UNION SELECT id FROM orgusers.role_templates});
 foreach my $page (@pages)
 {
 	is(lacking([ unique($text{$page} =~ /\borgusers\.([a-z]\w*)/g) ], \@objects), '', "$page: orgusers.something exists");
@@ -163,6 +175,8 @@ foreach my $page (@tried)
 	isnt($sql, '', "$page has SQL");
 	($code, $stdout, $stderr) = try_in_new_database('page', "$tour\n$sql");
 	is($code, 0, "$page: the SQL runs as it stands") or diag $stderr;
+
+	like($stdout, qr/^t\|t\|f$/m, 'and Bob may in the club what the rule-book says') if $page eq 'doc/rule-books/your-own.md';
 
 	if ($page eq 'doc/identity.md')
 	{

@@ -193,6 +193,23 @@ is(actors("SELECT orgusers.act_as('$ann', true); RESET ALL; $who"), 'nobody', 'R
 is(actors("SELECT orgusers.act_as('$ann', true); BEGIN; SELECT orgusers.sign_out(); $who ROLLBACK; $who SELECT orgusers.sign_out(); $who"),
 	"nobody $ann nobody", 'sign_out is undone by a rollback and final otherwise');
 
+# An account made on the way in does not leave its identity behind, in whatever way the session has its own.
+my @tokens = split /\n/, $node->safe_psql(
+	'postgres', qq{
+SELECT orgusers.install_plans_and_groups() \\g /dev/null
+SELECT orgusers.act_as('$ann', true) \\g /dev/null
+SELECT orgusers.create_organization('Acme', 'plans_and_groups') AS org \\gset
+SELECT orgusers.set_plan(:'org', 'paid', '$ann') \\g /dev/null
+CREATE TABLE newcomers AS SELECT i, orgusers.new_invitation_token(:'org') AS token,
+	orgusers.invite_user(:'org', ('new' || i || '\@example.com')::orgusers.email, send => false) AS invitation FROM generate_series(1, 4) i;
+INSERT INTO orgusers.invitation_tokens (org_id, digest, invitation_id, kind) SELECT :'org', orgusers.token_digest(token), invitation, 'mail' FROM newcomers;
+SELECT orgusers.token_text(token) FROM newcomers ORDER BY i});
+my @accept = map { "SELECT user_id IS NOT NULL FROM orgusers.register_and_accept('$tokens[$_ - 1]', 'new$_\@example.com');" } 1 .. 4;
+is(actors("$accept[0] $who BEGIN; $accept[1] $who COMMIT; $who"), 'nobody nobody nobody', 'E7: an anonymous session stays so');
+is(actors("BEGIN; $act_as; $accept[2] $who COMMIT; $who"), "$ann nobody", 'E7: a transaction keeps its actor');
+is(actors("SELECT orgusers.act_as('$ann', true); BEGIN; $accept[3] $who ROLLBACK; $who $accept[3] $who"), "$ann $ann $ann", 'E7: and so does a session');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM orgusers.memberships}), '5', 'E7: they have all become users');
+
 # Parallel workers
 $node->safe_psql('postgres', q{CREATE TABLE many AS SELECT generate_series(1, 10000) AS i; ANALYZE many});
 my $parallel = $node->safe_psql(

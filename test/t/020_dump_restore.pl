@@ -9,7 +9,7 @@ use Test::More;
 
 my $key = '2Dl7oW4h0VTqD8VdH6GC0Xe0gS0K3mDOUQm8o5mS0Eg=';
 my @users = map { sprintf('00000000-0000-0000-0000-0000000000%02x', $_) } 0 .. 15;
-my ($free, $paid) = map { "00000000-0000-0000-0000-00000000000$_" } 'a', 'b';
+my ($free, $paid, $tree, $branch) = map { "00000000-0000-0000-0000-00000000000$_" } 'a', 'b', 'e', 'd';
 
 my $node = PostgreSQL::Test::Cluster->new('here');
 $node->init;
@@ -31,6 +31,8 @@ SELECT orgusers.install_plans_and_groups();
 SELECT orgusers.add_mailer_key('$key');
 SELECT orgusers.register_permission('docs.read', 'Read documents');
 INSERT INTO orgusers.role_template_permissions VALUES ('plans_and_groups', 'user', 'docs.read');
+INSERT INTO orgusers.role_templates (policy, id, name, all_spaces, most_spaces) VALUES ('plans_and_groups', 'visitor', 'VISITOR', false, 1);
+INSERT INTO orgusers.role_template_grants VALUES ('plans_and_groups', 'admin', 'visitor');
 UPDATE orgusers.mail_templates SET subject = 'Edited' WHERE kind = 'user_removed' AND locale = 'en';
 SELECT orgusers.add_assertion_key('secret', 'HS256', 'not so secret, but 32 bytes long', 'app');
 SELECT orgusers.add_assertion_key('public', 'EdDSA', decode(repeat('d7', 32), 'hex'), 'app');
@@ -40,6 +42,7 @@ SELECT orgusers.grant_to('mailer', 'mailer');
 SELECT orgusers.register_user(('user' || n || '\@example.org')::orgusers.email, 'User ' || n, ('{@{[join ',', @users]}}'::uuid[])[n + 1], n % 2 = 0, 'de-AT')
 	FROM generate_series(0, 15) n;
 
+INSERT INTO orgusers.plans (id, title, paid, seat_price, currency, billing_period) VALUES ('billed', 'Billed', true, 12.50, 'EUR', 'month');
 SELECT orgusers.act_as('$users[0]', true);
 SELECT orgusers.create_organization('Free', 'plans_and_groups', '$free');
 SELECT orgusers.create_organization('Paid', 'plans_and_groups', '$paid', 'Europe/Vienna');
@@ -55,10 +58,37 @@ SELECT orgusers.create_group('$paid', 'ops', '{USER}'), orgusers.create_group('$
 SELECT orgusers.set_user_groups('$paid', '$users[3]', '{ops}');
 SELECT orgusers.switch_organization('$paid');
 SELECT orgusers.create_space('$paid', 'room'), orgusers.set_user_spaces('$paid', '$users[4]', '{room}'), orgusers.set_group_spaces('$paid', 'ops', '{room}');
+SELECT orgusers.create_space('$paid', 'further'), orgusers.set_user_spaces('$paid', '$users[3]', '{room}');
+INSERT INTO orgusers.membership_roles (org_id, user_id, role_id) SELECT org_id, u, id FROM orgusers.roles, unnest('{$users[3],$users[4]}'::uuid[]) u WHERE org_id = '$paid' AND template = 'visitor';
 SELECT orgusers.set_user_permissions('$paid', '$users[4]', '{users.view}');
+UPDATE orgusers.subscriptions SET since = since - interval '3 days';
+UPDATE orgusers.subscriptions SET plan = 'billed', since = since + interval '1 day' WHERE org_id = '$paid';
+INSERT INTO orgusers.role_templates (policy, id, name, holds_seat) VALUES ('plans_and_groups', 'guest', 'GUEST', false);
+INSERT INTO orgusers.role_template_grants VALUES ('plans_and_groups', 'admin', 'guest');
+INSERT INTO orgusers.roles (org_id, policy, template, name) VALUES ('$paid', 'plans_and_groups', 'guest', 'GUEST'), ('$free', 'plans_and_groups', 'guest', 'GUEST');
+SELECT orgusers.set_user_roles('$paid', '$users[7]', '{GUEST}');
+SELECT orgusers.set_external_id('$paid', 'K-4711'), orgusers.record_activity('$paid'), orgusers.new_areas('$paid');
+INSERT INTO orgusers.welcomed VALUES ('$users[0]', 'plans_and_groups');
 INSERT INTO orgusers.base_permissions VALUES ('plans_and_groups', 'organization.view');
 SELECT orgusers.remove_user('$paid', '$users[9]');
+UPDATE orgusers.policies SET daily_invitations = 50;
+INSERT INTO orgusers.policies SELECT (jsonb_populate_record(p, '{"id": "tree", "unique_in_tree": true}')).* FROM orgusers.policies p;
+INSERT INTO orgusers.role_templates (policy, id, name, founder, least_holders, reaches_below) VALUES ('tree', 'admin', 'ADMIN', true, 1, true);
+INSERT INTO orgusers.role_templates (policy, id, name, by_default, editable) VALUES ('tree', 'staff', 'STAFF', true, true);
+INSERT INTO orgusers.role_template_permissions SELECT 'tree', 'admin', k FROM unnest('{organization.view,users.view,users.invite,roles.manage,roles.assign,subaccounts.manage,docs.read}'::text[]) k;
+INSERT INTO orgusers.role_template_grants VALUES ('tree', 'admin', 'admin'), ('tree', 'admin', 'staff');
+SELECT orgusers.create_organization('Tree', 'tree', '$tree');
+INSERT INTO orgusers.organizations (id, parent_id, name, external_id, policy) VALUES ('$branch', '$tree', 'Branch', 'B-1', 'tree');
+INSERT INTO orgusers.roles (org_id, policy, template, name, holds_seat) SELECT '$branch', policy, id, name, holds_seat FROM orgusers.role_templates WHERE policy = 'tree';
+SELECT orgusers.create_sub_account('$branch', 'Twig'), orgusers.create_role('$branch', 'READER', '{docs.read}');
+SELECT orgusers.edit_role('$branch', 'STAFF', permissions => '{docs.read,users.view}');
+INSERT INTO orgusers.memberships (org_id, user_id) VALUES ('$branch', '$users[14]');
+SELECT orgusers.set_user_roles('$branch', '$users[14]', '{READER,STAFF}');
+SELECT orgusers.invite_user('$branch', 'leaf\@example.org', '{READER}', send => false);
+UPDATE orgusers.invitations SET expires_at = now() - interval '1 day' WHERE org_id = '$branch';
+SELECT orgusers.invite_user('$tree', 'leaf\@example.org', '{STAFF}', send => false);
 SELECT orgusers.invite_user('$paid', 'user11\@example.org', '{USER}', '{ops}', 'Pen', 'Ding');
+SELECT orgusers.set_invitation_spaces(org_id, id, '{room}') FROM orgusers.invitations;
 SELECT orgusers.invite_user('$paid', 'accepted\@example.org'), orgusers.invite_user('$paid', 'user13\@example.org');
 SELECT orgusers.invite_user('$paid', 'expired\@example.org'), orgusers.invite_user('$paid', 'user12\@example.org');
 SELECT orgusers.cancel_invitation(org_id, id) FROM orgusers.invitations WHERE email = 'accepted\@example.org'::orgusers.email;
@@ -77,9 +107,14 @@ SELECT orgusers.decline_my_invitation(org_id, id) FROM orgusers.my_invitations()
 SELECT orgusers.mail_sent(m.org_id, m.id, m.fence) FROM orgusers.claim_mail(1) m;
 SELECT orgusers.mail_failed(m.org_id, m.id, m.fence, 'no such user', true) FROM orgusers.claim_mail(1) m;
 SELECT count(*) FROM orgusers.claim_mail(1);
+UPDATE orgusers.role_templates SET joinable = true WHERE id = 'user';
 SELECT orgusers.act_as('$users[0]', true);
+SELECT orgusers.verify_join_domain('$paid', 'corp.example', orgusers.claim_join_domain('$paid', 'corp.example')), orgusers.claim_join_domain('$free', 'corp.example');
+SELECT 'join ' || substring(link FROM '#(.*)') FROM orgusers.create_join_link('$paid', most_uses => 2);
+SELECT orgusers.revoke_join_link('$free', id) FROM orgusers.create_join_link('$free');
 SELECT 'token ' || substring(orgusers.invitation_link(org_id, id) FROM '#(.*)') FROM orgusers.invitations WHERE email = 'user11\@example.org'::orgusers.email;
 });
+my ($join) = $token =~ /^join (oui_\S{71})$/m or BAIL_OUT('no join link');
 ($token) = $token =~ /^token (oui_\S{71})$/m or BAIL_OUT('no token');
 is($node->safe_psql('source', 'SELECT DISTINCT status FROM orgusers.invitations ORDER BY 1'), "accepted\ncanceled\ndeclined\npending", 'invitations in every state');
 is($node->safe_psql('source', 'SELECT DISTINCT status FROM orgusers.mail_outbox ORDER BY 1'), "dead\nleased\nqueued\nsent\nwithdrawn", 'mail in every state');
@@ -89,7 +124,7 @@ is($node->safe_psql('source', 'SELECT DISTINCT status FROM orgusers.mail_outbox 
 my $contents = q{
 	SELECT string_agg(c.relname || ' ' || (xpath('/row/rows/text()', query_to_xml(format(
 			'SELECT count(*) || %L || coalesce(md5(string_agg(r::text, %L ORDER BY r::text)), %L) AS rows FROM (SELECT %s FROM orgusers.%I t %s) r', ' ', '|', '',
-			CASE c.relname WHEN 'organizations' THEN 'id, name, policy, time_zone, created_at' ELSE 't.*' END, c.relname,
+			CASE c.relname WHEN 'organizations' THEN 'id, parent_id, root_id, name, external_id, policy, time_zone, created_at' ELSE 't.*' END, c.relname,
 			CASE c.relname WHEN 'assertion_keys' THEN 'WHERE algorithm <> ''HS256''' END), true, true, '')))[1]::text, E'\n' ORDER BY c.relname)
 		FROM pg_class c WHERE c.relnamespace = 'orgusers'::regnamespace AND c.relkind = 'r' AND c.relname <> 'installation'};
 # Who may do what with the extension's objects, and with the application's table.
@@ -102,7 +137,7 @@ my $acls = q{
 	) acl(x)};
 my %before = map { $_ => $node->safe_psql('source', $_) } $contents, $acls;
 like($before{$contents}, qr/^users 16 [0-9a-f]{32}$/m, 'the contents are looked at');
-unlike($before{$contents}, qr/ 0 /, 'and no table is empty');
+is(join(' ', $before{$contents} =~ /^(\w+) 0 /mg), '', 'and no table is empty');
 like($before{$acls}, qr/claim_mail\S* mailer=X/, 'so are the privileges');
 
 my $dir = $node->backup_dir;
@@ -115,7 +150,7 @@ command_ok([ 'pg_dump', '-Fd', '-j', '4', '-f', "$dir/directory", $source ], 'pg
 my $dump = slurp_file("$dir/plain.sql");
 unlike($dump, qr/not so secret/, 'no HS256 secret in the dump');
 unlike($dump, qr/6e6f7420736f20736563726574/i, 'nor in hexadecimal');
-unlike($dump, qr/\Q$token\E/, 'no token in the dump');
+unlike($dump, qr/\Q$token\E|\Q$join\E/, 'no token in the dump');
 
 # Restores into a fresh database of a cluster and looks at it.
 sub restored
@@ -130,6 +165,9 @@ sub restored
 
 	is($cluster->safe_psql($database, $contents), $before{$contents}, "$how: every row of every table is the same");
 	is($cluster->safe_psql($database, $acls), $before{$acls}, "$how: so are the privileges");
+	is($cluster->safe_psql($database, "INSERT INTO orgusers.groups (org_id, name) VALUES ('$free', 'new');"
+		  . " SELECT action, relation, db_login, after ->> 'name' FROM orgusers.audit_log ORDER BY at DESC LIMIT 1"),
+		'insert|groups|' . getpwuid($<) . '|new', "$how: F3: the audit trail, restored without a word about the restore, goes on");
 	is($cluster->safe_psql($database, q{SELECT author, note FROM notes WHERE author = 'USER1@example.org'}), 'User1@Example.org|kept', "$how: so is the application's table");
 	isnt($cluster->safe_psql($database, 'SELECT id FROM orgusers.installation'), $node->safe_psql('source', 'SELECT id FROM orgusers.installation'), "$how: it is another installation");
 	is($cluster->safe_psql($database, 'SELECT string_agg(kid, \',\') FROM orgusers.assertion_keys'), 'public', "$how: and has no HS256 key");
@@ -146,8 +184,16 @@ sub restored
 	like($stderr, qr/OU303/, "$how: the last ADMIN stays");
 	$ret = $cluster->psql($database, "\\set VERBOSITY sqlstate\nUPDATE orgusers.memberships SET status = 'deactivated', deactivated_at = now() WHERE user_id = '$users[5]'", stderr => \$stderr);
 	like($stderr, qr/OU302/, "$how: the billing admin stays active");
+	$ret = $cluster->psql($database, "\\set VERBOSITY sqlstate\nUPDATE orgusers.memberships SET holds_seat = true WHERE user_id = '$users[7]'", stderr => \$stderr);
+	like($stderr, qr/23503/, "$how: who holds a free role takes no seat");
+	$ret = $cluster->psql($database, "\\set VERBOSITY sqlstate\nINSERT INTO orgusers.space_members SELECT org_id, id, '$users[3]' FROM orgusers.spaces WHERE name = 'further'", stderr => \$stderr);
+	like($stderr, qr/OU306/, "$how: a visitor has one space");
 	$ret = $cluster->psql($database, "\\set VERBOSITY sqlstate\nTRUNCATE orgusers.memberships CASCADE", stderr => \$stderr);
 	like($stderr, qr/OU305/, "$how: no TRUNCATE under an organization");
+	$ret = $cluster->psql($database, "\\set VERBOSITY sqlstate\nINSERT INTO orgusers.memberships (org_id, user_id) VALUES ('$tree', '$users[14]')", stderr => \$stderr);
+	like($stderr, qr/OU307/, "$how: an address is used once in a tree");
+	is($cluster->safe_psql($database, "SET orgusers.user_id = '$users[14]'; SELECT orgusers.can('$branch', 'docs.read'), orgusers.can('$branch', 'organization.view')"), 't|f', "$how: an edited role permits what it did");
+	is($cluster->safe_psql($database, "SET orgusers.user_id = '$users[0]'; SELECT string_agg(name || depth, ' ') FROM orgusers.list_sub_accounts('$tree')"), 'Branch1 Twig2', "$how: the tree is there");
 	$ret = $cluster->psql($database, "\\set VERBOSITY sqlstate\nSET ROLE app; SELECT orgusers.act_as('$users[0]')", stderr => \$stderr);
 	like($stderr, qr/42501/, "$how: the application may not say who acts");
 	is($cluster->safe_psql($database, "SELECT count(*) FROM notes"), '1', "$how: the owner sees the notes");
@@ -161,6 +207,10 @@ sub restored
 	is($cluster->safe_psql($database, "SELECT r.name, g.name FROM orgusers.membership_roles mr JOIN orgusers.roles r ON r.id = mr.role_id,"
 		  . " orgusers.group_members gm JOIN orgusers.groups g ON g.id = gm.group_id WHERE mr.user_id = '$users[11]' AND gm.user_id = '$users[11]'"),
 		'USER|ops', "$how: with its role and group");
+
+	is($cluster->safe_psql($database, "SELECT orgusers.set_email_verified('$users[15]', 'user15\@example.org'); SET ROLE app_server;"
+		  . " SELECT orgusers.act_as('$users[15]', true); SELECT orgusers.join_organization('$join')") =~ s/\A\n+//r,
+		$paid, "$how: a join link from before lets people join");
 
 	# Until this installation replaces the other.
 	my $unsent = $cluster->safe_psql($database, q{SELECT count(*) FROM orgusers.mail_outbox WHERE status IN ('queued', 'leased')});

@@ -33,12 +33,15 @@ my $founding = join "\n", map {
 	qq{PERFORM orgusers.create_organization('$org', 'plans_and_groups', '$org'); $paid
 	INSERT INTO orgusers.memberships (org_id, user_id) VALUES ('$org', '$users[1]'), ('$org', '$users[2]');
 	PERFORM orgusers.set_user_roles('$org', '$users[1]', '{ADMIN}');
-	PERFORM orgusers.create_group('$org', 'ops', '{USER}');}
+	PERFORM orgusers.create_group('$org', 'ops', '{USER}');
+	PERFORM orgusers.create_space('$org', 'one'), orgusers.create_space('$org', 'two');}
 } @orgs;
 $node->safe_psql(
 	'postgres', qq{
 CREATE EXTENSION orgusers;
 SELECT orgusers.install_plans_and_groups();
+INSERT INTO orgusers.role_templates (policy, id, name, holds_seat, all_spaces, most_spaces) VALUES ('plans_and_groups', 'guest', 'GUEST', false, false, 1);
+INSERT INTO orgusers.role_template_grants VALUES ('plans_and_groups', 'admin', 'guest');
 SELECT orgusers.add_mailer_key('2Dl7oW4h0VTqD8VdH6GC0Xe0gS0K3mDOUQm8o5mS0Eg=');
 SELECT orgusers.register_user((id || '\@example.org')::orgusers.email, id => id::uuid, email_verified => true)
 	FROM unnest('{@{[join ',', @users]}}'::text[]) id;
@@ -51,7 +54,7 @@ END
 -- What must hold in every snapshot of what is committed.
 CREATE VIEW broken AS
 	SELECT 'more active users than seats' AS rule, s.org_id FROM orgusers.subscriptions s JOIN orgusers.plans p ON p.id = s.plan
-		JOIN orgusers.memberships m ON m.org_id = s.org_id AND m.status = 'active' GROUP BY s.org_id, p.seats HAVING count(*) > p.seats
+		JOIN orgusers.memberships m ON m.org_id = s.org_id AND m.status = 'active' AND m.holds_seat GROUP BY s.org_id, p.seats HAVING count(*) > p.seats
 	UNION ALL
 	SELECT 'a billing admin, who is an active user, on paid plans and no other', s.org_id FROM orgusers.subscriptions s JOIN orgusers.plans p ON p.id = s.plan
 		WHERE p.paid <> EXISTS (SELECT FROM orgusers.memberships m WHERE m.org_id = s.org_id AND m.user_id = s.billing_admin_id AND m.status = 'active')
@@ -60,7 +63,10 @@ CREATE VIEW broken AS
 	SELECT 'an active ADMIN', o.id FROM orgusers.organizations o WHERE NOT EXISTS (
 		SELECT FROM orgusers.roles r, orgusers.membership_roles mr, orgusers.memberships m
 		WHERE r.org_id = o.id AND r.name = 'ADMIN' AND mr.org_id = o.id AND mr.role_id = r.id
-		  AND m.org_id = o.id AND m.user_id = mr.user_id AND m.status = 'active');
+		  AND m.org_id = o.id AND m.user_id = mr.user_id AND m.status = 'active')
+	UNION ALL
+	SELECT 'one space for a guest', h.org_id FROM orgusers.held_roles h JOIN orgusers.roles r ON r.org_id = h.org_id AND r.id = h.role_id AND r.template = 'guest'
+		JOIN orgusers.assigned_spaces a ON a.org_id = h.org_id AND a.user_id = h.user_id GROUP BY h.org_id, h.user_id HAVING count(DISTINCT a.space_id) > 1;
 });
 
 sub any { return $_[ int(rand(@_)) ] }
@@ -84,7 +90,7 @@ sub actor
 
 # Calls as an application makes them: name => [weight, statement of (organization, actor, other user)].
 my %flows = (
-	invite     => [ 4, sub { "SELECT orgusers.invite_user('$_[0]', '$_[2]\@example.org', @{[any(q{'{USER}'}, q{'{ADMIN}'}, q{NULL})]}, @{[any(q{'{ops}'}, q{NULL})]})" } ],
+	invite     => [ 4, sub { "SELECT orgusers.invite_user('$_[0]', '$_[2]\@example.org', @{[any(q{'{USER}'}, q{'{ADMIN}'}, q{'{GUEST}'}, q{NULL})]}, @{[any(q{'{ops}'}, q{NULL})]})" } ],
 	accept     => [ 8, sub { "SET LOCAL orgusers.user_id = '$_[2]'; SELECT orgusers.accept_my_invitation(i.org_id, i.id) FROM @{[invitation($_[0], $_[2], 'pending')]}" } ],
 	again      => [ 1, sub { "SET LOCAL orgusers.user_id = '$_[2]'; SELECT orgusers.accept_my_invitation(i.org_id, i.id) FROM @{[invitation($_[0], $_[2], 'accepted')]}" } ],
 	decline    => [ 1, sub { "SET LOCAL orgusers.user_id = '$_[2]'; SELECT orgusers.decline_my_invitation(i.org_id, i.id) FROM @{[invitation($_[0], $_[2], 'pending')]}" } ],
@@ -95,12 +101,18 @@ my %flows = (
 	remove     => [ 3, sub { "SELECT orgusers.remove_user('$_[0]', '$_[2]')" } ],
 	deactivate => [ 3, sub { "SELECT orgusers.deactivate_user('$_[0]', '$_[2]')" } ],
 	reactivate => [ 4, sub { "SELECT orgusers.reactivate_user('$_[0]', '$_[2]')" } ],
-	roles      => [ 5, sub { "SELECT orgusers.set_user_roles('$_[0]', '$_[2]', @{[any(q{'{ADMIN}'}, q{'{ADMIN,USER}'}, q{'{USER}'}, q{'{}'})]})" } ],
+	roles      => [ 5, sub { "SELECT orgusers.set_user_roles('$_[0]', '$_[2]', @{[any(q{'{ADMIN}'}, q{'{ADMIN,USER}'}, q{'{USER}'}, q{'{GUEST}'}, q{'{}'})]})" } ],
 	demote     => [ 3, sub { "SELECT orgusers.set_user_roles('$_[0]', '$_[1]', '{USER}')" } ],
 	groups     => [ 2, sub { "SELECT orgusers.set_user_groups('$_[0]', '$_[2]', @{[any(q{'{ops}'}, q{'{}'})]})" } ],
 	ungroup    => [ 1, sub { "SELECT orgusers.delete_group('$_[0]', 'ops')" } ],
 	group      => [ 2, sub { "SELECT orgusers.create_group('$_[0]', 'ops', @{[any(q{'{USER}'}, q{'{ADMIN}'})]})" } ],
 	carry      => [ 1, sub { "SELECT orgusers.set_group_roles('$_[0]', 'ops', @{[any(q{'{USER}'}, q{'{}'})]})" } ],
+	assign     => [ 3, sub { "SELECT orgusers.assign_spaces('$_[0]', '$_[2]', '{@{[any('one', 'two')]}}')" } ],
+	spaces     => [ 3, sub { "SELECT orgusers.set_user_spaces('$_[0]', '$_[2]', '{@{[any('one', 'two', 'one,two')]}}')" } ],
+	gspaces    => [ 1, sub { "SELECT orgusers.set_group_spaces('$_[0]', 'ops', '{@{[any('one', 'two', '')]}}')" } ],
+	inspaces   => [ 1, sub { "SELECT orgusers.set_invitation_spaces(i.org_id, i.id, '{@{[any('one', 'two')]}}') FROM @{[invitation($_[0], undef, 'pending')]}" } ],
+	space      => [ 1, sub { "SELECT orgusers.create_space('$_[0]', '@{[any('one', 'two')]}')" } ],
+	unspace    => [ 1, sub { "SELECT orgusers.delete_space('$_[0]', '@{[any('one', 'two')]}')" } ],
 	billing    => [ 4, sub { "SELECT orgusers.set_billing_admin('$_[0]', '$_[2]')" } ],
 	cc         => [ 3, sub { "SELECT orgusers.set_billing_cc('$_[0]', '{$_[2]\@example.org}')" } ],
 	free       => [ 2, sub { "SELECT orgusers.set_plan('$_[0]', 'free')" } ],
@@ -121,8 +133,11 @@ my %direct = (
 	d_wake   => [ 3, sub { "UPDATE orgusers.memberships SET status = 'active', deactivated_at = NULL WHERE org_id = '$_[0]'" } ],
 	d_roles  => [ 3, sub { "DELETE FROM orgusers.membership_roles WHERE org_id = '$_[0]' AND user_id = '$_[2]'" } ],
 	d_give   => [ 3, sub { "INSERT INTO orgusers.membership_roles SELECT m.org_id, m.user_id, r.id FROM orgusers.memberships m JOIN orgusers.roles r USING (org_id) WHERE m.org_id = '$_[0]' AND m.user_id = '$_[2]' AND r.template = 'admin' ON CONFLICT DO NOTHING" } ],
+	d_guest  => [ 2, sub { "DELETE FROM orgusers.membership_roles WHERE org_id = '$_[0]' AND user_id = '$_[2]'; UPDATE orgusers.memberships SET holds_seat = NOT holds_seat WHERE org_id = '$_[0]' AND user_id = '$_[2]'" } ],
 	d_delete => [ 2, sub { "DELETE FROM orgusers.memberships WHERE org_id = '$_[0]' AND user_id = '$_[2]'" } ],
-	d_move   => [ 2, sub { "DELETE FROM orgusers.membership_roles WHERE org_id = '$_[0]' AND user_id = '$_[2]'; DELETE FROM orgusers.group_members WHERE org_id = '$_[0]' AND user_id = '$_[2]'; UPDATE orgusers.memberships SET org_id = '@{[any(@orgs)]}' WHERE org_id = '$_[0]' AND user_id = '$_[2]'" } ],
+	d_move   => [ 2, sub { "DELETE FROM orgusers.membership_roles WHERE org_id = '$_[0]' AND user_id = '$_[2]'; DELETE FROM orgusers.group_members WHERE org_id = '$_[0]' AND user_id = '$_[2]'; DELETE FROM orgusers.space_members WHERE org_id = '$_[0]' AND user_id = '$_[2]'; UPDATE orgusers.memberships SET org_id = '@{[any(@orgs)]}' WHERE org_id = '$_[0]' AND user_id = '$_[2]'" } ],
+	d_space  => [ 3, sub { "INSERT INTO orgusers.space_members (org_id, space_id, user_id) SELECT s.org_id, s.id, m.user_id FROM orgusers.spaces s JOIN orgusers.memberships m USING (org_id) WHERE s.org_id = '$_[0]' AND m.user_id = '$_[2]' ON CONFLICT DO NOTHING" } ],
+	d_hold   => [ 3, sub { "INSERT INTO orgusers.membership_roles (org_id, user_id, role_id, holds_seat) SELECT m.org_id, m.user_id, r.id, false FROM orgusers.memberships m JOIN orgusers.roles r USING (org_id) WHERE NOT m.holds_seat AND m.org_id = '$_[0]' AND m.user_id = '$_[2]' AND r.template = 'guest' ON CONFLICT DO NOTHING" } ],
 	d_bill   => [ 2, sub { "UPDATE orgusers.subscriptions SET billing_admin_id = '$_[2]' WHERE org_id = '$_[0]' AND paid" } ],
 	d_plan   => [ 2, sub { "UPDATE orgusers.subscriptions SET plan = 'free', paid = false, billing_admin_id = NULL WHERE org_id = '$_[0]'" } ],
 	d_seats  => [ 2, sub { "UPDATE orgusers.plans SET seats = @{[any(3, 4)]} WHERE id = 'free'" } ]);
@@ -197,10 +212,10 @@ sub holds
 {
 	my ($when, $count) = @_;
 	cmp_ok($count->{looked}, '>', 1000, "$when: was looked at all along");
-	is($count->{broken}, 0, "$when: seats, billing admins and administrators all along");
+	is($count->{broken}, 0, "$when: seats, spaces, billing admins and administrators all along");
 	is($node->safe_psql('postgres', $_->[1]), '', "$when: $_->[0]")
 	  for (
-		[ 'seats, billing admins and administrators', 'TABLE broken' ],
+		[ 'seats, spaces, billing admins and administrators', 'TABLE broken' ],
 		[ 'every organization has a plan', q{
 			SELECT id FROM orgusers.organizations EXCEPT SELECT org_id FROM orgusers.subscriptions} ],
 		[ 'one pending invitation for an address', q{
@@ -212,6 +227,9 @@ sub holds
 			SELECT gm.* FROM orgusers.group_members gm
 				WHERE NOT EXISTS (SELECT FROM orgusers.memberships m WHERE m.org_id = gm.org_id AND m.user_id = gm.user_id)
 				   OR NOT EXISTS (SELECT FROM orgusers.groups g WHERE g.org_id = gm.org_id AND g.id = gm.group_id)} ],
+		[ 'nobody holds free roles beside others', q{
+			SELECT m.* FROM orgusers.memberships m JOIN orgusers.held_roles h USING (org_id, user_id) JOIN orgusers.roles r ON r.org_id = h.org_id AND r.id = h.role_id
+				WHERE m.holds_seat <> r.holds_seat} ],
 		[ 'only pending invitations have a token to be mailed', q{
 			SELECT o.invitation_id FROM orgusers.mail_outbox o WHERE o.sealed_token IS NOT NULL AND NOT EXISTS (
 				SELECT FROM orgusers.invitations i WHERE i.org_id = o.org_id AND i.id = o.invitation_id AND i.status = 'pending')} ],
@@ -225,14 +243,14 @@ sub holds
 my $count = race(250, 1, %flows);
 is(report('functions', $count, 'OU\d\d\d|40001'), '', 'functions fail with SQLSTATEs of their own, and without a deadlock');
 is_deeply($count->{odd} || [], [], 'no serialization failure at READ COMMITTED');
-cmp_ok($count->{"$_ 00000"} || 0, '>', 0, "some succeeded: $_") for qw(invite accept remove deactivate reactivate roles billing free paid);
+cmp_ok($count->{"$_ 00000"} || 0, '>', 0, "some succeeded: $_") for qw(invite accept remove deactivate reactivate roles assign spaces unspace billing free paid);
 holds('after functions', $count);
 
 # With direct DML, two steps in a transaction.  Then deadlocks are the caller's making: a row is locked before
 # the organization that it belongs to, or two organizations in any order.
 $count = race(200, 2, %flows, %direct);
 is(report('functions and direct DML', $count, 'OU\d\d\d|40001|40P01|23503|23505|23514'), '', 'direct DML is refused with SQLSTATEs of constraints');
-cmp_ok($count->{"$_ 00000"} || 0, '>', 0, "some succeeded: $_") for qw(d_insert d_upsert d_merge d_sleep d_wake d_roles d_delete d_move d_bill d_seats);
+cmp_ok($count->{"$_ 00000"} || 0, '>', 0, "some succeeded: $_") for qw(d_insert d_upsert d_merge d_sleep d_wake d_roles d_delete d_move d_space d_guest d_hold d_bill d_seats);
 holds('after direct DML', $count);
 
 # Afterwards everything still works: no lock, no broken row is left behind.

@@ -133,6 +133,7 @@ like($mail->{parts}[0][2], qr/<script>alert\("1"\)<\/script> & 'co' \{\{link}}/,
 
 # Locales; a template that needs base64, long lines, lines of dots.
 $room->sql(encode_utf8(<<'SQL'));
+DELETE FROM orgusers.mail_templates WHERE kind = 'user_removed' AND locale = 'de';
 INSERT INTO orgusers.mail_templates VALUES
 	('plans_and_groups', 'user_removed', 'de', 'Entfernt aus {{organization}}', E'.\r\n..\r\n{{{{nichts}}\r\n', '<p>ä</p>'),
 	('plans_and_groups', 'user_removed', 'pt-BR', 'Removido', 'ã', '<p>ã</p>'),
@@ -151,6 +152,35 @@ foreach ([ 'de', 'Entfernt aus Acme' ], [ 'de-AT', 'Entfernt aus Acme' ], [ 'pt_
 	cmp_ok($mail->{longest_line}, '<=', 998, 'no line is too long');
 	like($mail->{parts}[0][2], qr/^\.\r?\n\.\.\r?\n\{\{nichts}}\r?\n$/, 'dots and escaped braces') if $locale eq 'de';
 	is($mail->{parts}[0][2] =~ tr/漢//, 5000, 'long text') if $locale eq 'ja';
+}
+
+# Every kind of mail in every language that a rule-book comes with, with all there is to say.
+$room->sql("UPDATE orgusers.organizations SET external_id = 'K-4711' WHERE id = '$MailRoom::ORG'");
+$room->sql("DELETE FROM orgusers.mail_templates WHERE kind = 'user_removed'; SELECT orgusers.install_mail_templates('plans_and_groups')");
+foreach my $kind (split /\n/, $room->sql('SELECT DISTINCT kind FROM orgusers.mail_templates ORDER BY kind'))
+{
+	foreach ([ 'en', 'Hello Zoë,' ], [ 'de', 'Guten Tag Zoë,' ])
+	{
+		my ($locale, $greeting) = @$_;
+		$smtp = $room->smtp;
+		$id = $kind eq 'invitation' ? $room->invite(locale => $locale, inviter => 'Anna', name => encode_utf8('Zoë'))
+		  : $room->sql(encode_utf8("SELECT orgusers.enqueue_mail('$MailRoom::ORG', '$kind', 'zoe\@example.com', 'Zoë', '$locale', '{\"user\": \"Žofie\"}')"));
+		is(($room->send_due($smtp))[0], 0, "$kind, $locale: sent");
+		($mail) = $room->mails($smtp);
+		my ($subject) = map { $_->[1] } grep { $_->[0] eq 'Subject' } @{ $mail->{headers} };
+		my ($text, $html) = map { $_->[2] } @{ $mail->{parts} };
+		unlike("$subject$text$html", qr/\{\{|}}/, 'no placeholder is left');
+		like($text, qr/^\Q$greeting\E\r?\n/, 'the text is in its language');
+		like($html, qr/<html lang="$locale">.*<p>\Q$greeting\E<\/p>/s, 'and so is the HTML');
+		foreach my $value (split /\n/, decode_utf8($room->sql("SELECT value FROM orgusers.mail_outbox, jsonb_each_text(variables)"
+			. " WHERE id = '$id' AND key = ANY (orgusers.mail_placeholders(kind))")))
+		{
+			like($text, qr/\Q$value\E/, 'with ' . encode_utf8($value)) if $value ne '';
+			like($html, qr/\Q$value\E/, 'in HTML, too') if $value ne '';
+		}
+		like($text, qr/Acme \(K-4711\)/, 'E6: with the customer id') if $kind eq 'invitation';
+		is_deeply($mail->{defects}, [], 'no defects');
+	}
 }
 
 # TLS and AUTH.
