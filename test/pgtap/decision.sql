@@ -192,6 +192,13 @@ SELECT act('dan');
 SELECT ok(may('Leaf', 'docs.read') AND may('Mid', 'docs.read'), 'a circle does not hang');
 SELECT ok(EXISTS (SELECT FROM orgusers.rights WHERE user_id = person('dan') AND org_id = org('Leaf')), 'neither the loader nor the view');
 ROLLBACK TO circle;
+-- Assigned to a space as a user of the sub-account: what a role permits in assigned spaces of the account, it does not here.
+SELECT enlist('Side', 'cyd', 'AGENT');
+INSERT INTO orgusers.space_members SELECT org_id, id, person('cyd') FROM orgusers.spaces WHERE org_id = org('Side') AND name = 'one';
+SELECT act('cyd');
+SELECT ok(NOT orgusers.can(s.org_id, s.id, 'docs.write'), 'a role above permits nothing in spaces that are assigned below') FROM orgusers.spaces s WHERE s.org_id = org('Side') AND s.name = 'one';
+SELECT is(why('cyd', 'Side', 'docs.write', s.id), 'f, holds a role without the permission, AGENT; f, a role held in an account above has the permission in assigned spaces only, REGIONAL', 'and so it is explained')
+    FROM orgusers.spaces s WHERE s.org_id = org('Side') AND s.name = 'one';
 SELECT agree('at last');
 SELECT * FROM finish();
 ROLLBACK;

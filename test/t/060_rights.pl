@@ -487,6 +487,35 @@ meanwhile('what ExecutorFinish does', "WITH u AS (UPDATE notes SET allowed = org
 	}
 }
 
+# Tables and indexes that are made anew under sessions that know them.
+{
+	my ($reader, $by_role) = (WarmSession->new($node), WarmSession->new($node));
+	my $holds = "SELECT orgusers.has_role('$org', 'USER')";
+	$_->must("SET orgusers.user_id = '$ann'; $holds") for $reader, $by_role;
+	for my $ddl (
+		'REINDEX INDEX CONCURRENTLY orgusers.memberships_user_id_org_id_idx',
+		'REINDEX TABLE orgusers.membership_roles',
+		'REINDEX TABLE CONCURRENTLY orgusers.membership_roles',
+		'DROP INDEX orgusers.group_members_user_id_org_id_idx; CREATE INDEX group_members_user_id_org_id_idx ON orgusers.group_members (user_id, org_id)',
+		'VACUUM FULL orgusers.roles',
+		'ALTER TABLE orgusers.memberships ADD COLUMN extra text',
+		'ALTER TABLE orgusers.memberships DROP COLUMN extra')
+	{
+		my $answers = $reader->must("BEGIN; $ways[0]; COMMIT");
+		$writer->must($ddl);
+		$writer->must($take_role);
+		$answers .= $reader->must($ways[0]) . $by_role->must($holds);
+		$writer->must($give_role);
+		$answers .= $reader->must($ways[0]) . $by_role->must($holds);
+		is($answers, 'tfftt', $ddl);
+	}
+	$writer->must('DROP INDEX orgusers.membership_roles_user_id_org_id_idx');
+	is($by_role->ask($holds), 'ERROR 42P01', 'without its index, a question fails');
+	$writer->must('CREATE INDEX membership_roles_user_id_org_id_idx ON orgusers.membership_roles (user_id, org_id)');
+	is($by_role->must($holds), 't', 'and with it, is answered');
+	$_->quit for $reader, $by_role;
+}
+
 # Messages that a sleeping session has missed stand for a change of everything.
 $session{none}->must($every_way);
 $session{'REPEATABLE READ'}->must("BEGIN ISOLATION LEVEL REPEATABLE READ; $every_way");
