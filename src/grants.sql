@@ -180,12 +180,12 @@ CREATE POLICY seen ON orgusers.subscriptions FOR SELECT USING (orgusers.can(org_
 COMMENT ON POLICY seen ON orgusers.subscriptions IS 'Subscriptions of organizations whose billing the actor may see';
 
 ALTER TABLE orgusers.seat_ledger ENABLE ROW LEVEL SECURITY;
-CREATE POLICY seen ON orgusers.seat_ledger FOR SELECT USING (orgusers.can(org_id, 'billing.view'));
-COMMENT ON POLICY seen ON orgusers.seat_ledger IS 'Seat time of organizations whose billing the actor may see';
+CREATE POLICY seen ON orgusers.seat_ledger FOR SELECT USING (orgusers.can(org_id, 'billing.statement'));
+COMMENT ON POLICY seen ON orgusers.seat_ledger IS 'Seat time of organizations whose statements the actor may see';
 
 ALTER TABLE orgusers.plan_ledger ENABLE ROW LEVEL SECURITY;
-CREATE POLICY seen ON orgusers.plan_ledger FOR SELECT USING (orgusers.can(org_id, 'billing.view'));
-COMMENT ON POLICY seen ON orgusers.plan_ledger IS 'Past plans of organizations whose billing the actor may see';
+CREATE POLICY seen ON orgusers.plan_ledger FOR SELECT USING (orgusers.can(org_id, 'billing.statement'));
+COMMENT ON POLICY seen ON orgusers.plan_ledger IS 'Past plans of organizations whose statements the actor may see';
 
 ALTER TABLE orgusers.invitations ENABLE ROW LEVEL SECURITY;
 CREATE POLICY seen ON orgusers.invitations FOR SELECT USING (orgusers.can(org_id, 'users.view'));

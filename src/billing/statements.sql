@@ -150,10 +150,10 @@ CREATE FUNCTION orgusers.billing_statement(org_id uuid, period date)
                    quantity numeric, price numeric, amount numeric, currency text)
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    PERFORM orgusers.require(billing_statement.org_id, 'billing.view');
+    PERFORM orgusers.require(billing_statement.org_id, 'billing.statement');
     RETURN QUERY SELECT * FROM orgusers.billing_statement_of(billing_statement.org_id, billing_statement.period);
 END $$;
-COMMENT ON FUNCTION orgusers.billing_statement(uuid, date) IS 'As billing_statement_of(), for users. Needs billing.view. OU308 a month that has not begun, and what require() raises';
+COMMENT ON FUNCTION orgusers.billing_statement(uuid, date) IS 'As billing_statement_of(), for users. Needs billing.statement. OU308 a month that has not begun, and what require() raises';
 
 CREATE FUNCTION orgusers.seat_usage_of(org_id uuid, since timestamptz, until timestamptz)
     RETURNS TABLE (user_id uuid, email orgusers.email, plan text, started_at timestamptz, ended_at timestamptz, seconds numeric)
@@ -181,7 +181,7 @@ CREATE FUNCTION orgusers.seat_usage(org_id uuid, since timestamptz, until timest
     RETURNS TABLE (user_id uuid, email orgusers.email, plan text, started_at timestamptz, ended_at timestamptz, seconds numeric)
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    PERFORM orgusers.require(seat_usage.org_id, 'billing.view');
+    PERFORM orgusers.require(seat_usage.org_id, 'billing.statement');
     RETURN QUERY SELECT * FROM orgusers.seat_usage_of(seat_usage.org_id, seat_usage.since, seat_usage.until);
 END $$;
-COMMENT ON FUNCTION orgusers.seat_usage(uuid, timestamptz, timestamptz) IS 'As seat_usage_of(), for users. Needs billing.view. OU308 no such range, and what require() raises';
+COMMENT ON FUNCTION orgusers.seat_usage(uuid, timestamptz, timestamptz) IS 'As seat_usage_of(), for users. Needs billing.statement. OU308 no such range, and what require() raises';

@@ -420,6 +420,9 @@ check_billing_admin(TriggerData *trigger, OrgusersTouched *org)
 {
 	static SPIPlanPtr plan = NULL;
 
+	if (checked_already(trigger, &org->admin_checked))
+		return;
+
 	/* That there is one on a paid plan only, the table's own CHECK says. */
 	SPI_connect();
 	if (read_row(&plan,

@@ -27,6 +27,7 @@ forget_checks(OrgusersTouched *entry)
 	entry->seats_checked = InvalidCommandId;
 	entry->added_checked = InvalidCommandId;
 	entry->taken_checked = InvalidCommandId;
+	entry->admin_checked = InvalidCommandId;
 	entry->spaces_checked = InvalidCommandId;
 	entry->apart_checked = InvalidCommandId;
 }

@@ -47,6 +47,7 @@ typedef struct OrgusersTouched
 	SubTransactionId subid;		/* where it was counted up */
 	CommandId	seats_checked;	/* command whose rows are counted, or none */
 	CommandId	added_checked;	/* the same for new holders of roles */
+	CommandId	admin_checked;	/* and for the billing admin */
 	CommandId	taken_checked;	/* and for holders taken away, of this role */
 	pg_uuid_t	taken_role;
 	CommandId	apart_checked;	/* command that found no unique_in_tree */

@@ -207,8 +207,11 @@ BEGIN
     PERFORM orgusers.withdraw_mail(invitation.org_id, invitation.id);
     PERFORM orgusers.enqueue_mail(invitation.org_id, 'invitation_declined', u.email, u.display_name, u.locale,
             orgusers.mail_people(orgusers.current_user_id()))
-        FROM orgusers.memberships m JOIN orgusers.users u ON u.id = m.user_id
-        WHERE m.org_id = invitation.org_id AND m.user_id = invitation.invited_by AND m.status = 'active';
+        FROM orgusers.users u
+        WHERE u.id = invitation.invited_by
+          -- who belongs there still, or reaches it from an account above
+          AND (EXISTS (SELECT FROM orgusers.memberships m WHERE m.org_id = invitation.org_id AND m.user_id = u.id AND m.status = 'active')
+               OR orgusers.has_right(u.id, invitation.org_id, 'users.invite'));
 END $$;
 COMMENT ON FUNCTION orgusers.decline(uuid, uuid, orgusers.invitation_token) IS 'Declines the invitation and mails its inviter. See decline_invitation(). Internal';
 

@@ -171,16 +171,34 @@ CREATE TYPE orgusers.wanted_invitation AS (
 );
 COMMENT ON TYPE orgusers.wanted_invitation IS 'An invitation that somebody wants to send; former is the expired one that it replaces. When it cannot be sent, refusal has the SQLSTATE, the message, the hint and perhaps a detail. Internal';
 
+CREATE FUNCTION orgusers.insert_invitations(org_id uuid, wanted orgusers.wanted_invitation[]) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    expired uuid;
+BEGIN
+    -- An expired invitation makes room for a new one.
+    FOR expired IN SELECT w.former FROM unnest(wanted) w WHERE w.refusal IS NULL AND w.former IS NOT NULL LOOP
+        UPDATE orgusers.invitations i SET status = 'canceled', closed_at = clock_timestamp()
+            WHERE i.org_id = insert_invitations.org_id AND i.id = expired;
+        PERFORM orgusers.withdraw_mail(insert_invitations.org_id, expired);
+    END LOOP;
+    INSERT INTO orgusers.invitations (org_id, id, email, first_name, last_name, locale, invited_by, expires_at)
+        SELECT insert_invitations.org_id, w.id, w.email, w.first_name, w.last_name, w.locale, orgusers.current_user_id(),
+               clock_timestamp() + (orgusers.policy_of(insert_invitations.org_id)).invitation_lifetime
+        FROM unnest(wanted) w WHERE w.refusal IS NULL ORDER BY w.place;
+END $$;
+COMMENT ON FUNCTION orgusers.insert_invitations(uuid, orgusers.wanted_invitation[]) IS 'Makes the rows of those invitations that are not refused, and cancels the expired ones that they replace. Internal';
+
 CREATE FUNCTION orgusers.invite(org_id uuid, invitations jsonb, send boolean) RETURNS SETOF orgusers.wanted_invitation
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     rules  orgusers.policies;
     seats  bigint;
     quota  integer;
-    good   integer;
     wanted orgusers.wanted_invitation[];
-    one    orgusers.wanted_invitation;
     made   uuid[];
+    hint   text;
+    detail text;
 BEGIN
     PERFORM orgusers.authorize_change(invite.org_id, 'users.invite');
     rules := orgusers.policy_of(invite.org_id);
@@ -240,24 +258,31 @@ BEGIN
                          THEN orgusers.quota_refusal(invite.org_id) ELSE s.seat_fault END AS refusal
         FROM seated s)
     SELECT array_agg(ROW(c.place, c.address, c.id, c.email, c.first_name, c.last_name, c.locale,
-                         c.role_ids, c.group_ids, c.space_ids, c.former, c.refusal)::orgusers.wanted_invitation ORDER BY c.place),
-           count(*) FILTER (WHERE c.refusal IS NULL)
-        INTO wanted, good FROM counted c;
-    PERFORM orgusers.take_quota(invite.org_id, good);
+                         c.role_ids, c.group_ids, c.space_ids, c.former, c.refusal)::orgusers.wanted_invitation ORDER BY c.place)
+        INTO wanted FROM counted c;
 
-    -- An expired invitation makes room for a new one.
-    FOREACH one IN ARRAY coalesce(wanted, '{}') LOOP
-        CONTINUE WHEN one.former IS NULL OR one.refusal IS NOT NULL;
-        UPDATE orgusers.invitations i SET status = 'canceled', closed_at = clock_timestamp()
-            WHERE i.org_id = invite.org_id AND i.id = one.former;
-        PERFORM orgusers.withdraw_mail(invite.org_id, one.former);
-    END LOOP;
-    WITH inserted AS (
-        INSERT INTO orgusers.invitations AS i (org_id, id, email, first_name, last_name, locale, invited_by, expires_at)
-            SELECT invite.org_id, w.id, w.email, w.first_name, w.last_name, w.locale, orgusers.current_user_id(), clock_timestamp() + rules.invitation_lifetime
-            FROM unnest(wanted) w WHERE w.refusal IS NULL ORDER BY w.place
-            RETURNING i.id)
-    SELECT array_agg(i.id) INTO made FROM inserted i;
+    BEGIN
+        PERFORM orgusers.insert_invitations(invite.org_id, wanted);
+    EXCEPTION WHEN OTHERS THEN
+        -- What an invariant has against one of them, in a trigger, is that row's: then they are made one by one.
+        IF SQLSTATE NOT LIKE 'OU%' THEN
+            RAISE;
+        END IF;
+        FOR n IN 1 .. cardinality(wanted) LOOP
+            CONTINUE WHEN wanted[n].refusal IS NOT NULL;
+            BEGIN
+                PERFORM orgusers.insert_invitations(invite.org_id, wanted[n:n]);
+            EXCEPTION WHEN OTHERS THEN
+                IF SQLSTATE NOT LIKE 'OU%' THEN
+                    RAISE;
+                END IF;
+                GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT, detail = PG_EXCEPTION_DETAIL;
+                wanted[n].refusal := ARRAY[SQLSTATE, SQLERRM, hint, nullif(detail, '')];
+            END;
+        END LOOP;
+    END;
+    made := ARRAY(SELECT w.id FROM unnest(wanted) w WHERE w.refusal IS NULL);
+    PERFORM orgusers.take_quota(invite.org_id, cardinality(made));
     INSERT INTO orgusers.invitation_roles (org_id, invitation_id, role_id)
         SELECT invite.org_id, w.id, unnest(w.role_ids) FROM unnest(wanted) w WHERE w.refusal IS NULL;
     INSERT INTO orgusers.invitation_groups (org_id, invitation_id, group_id)

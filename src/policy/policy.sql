@@ -187,7 +187,7 @@ BEGIN ATOMIC
         ('subaccounts.manage',  'Make sub-accounts'),
         ('joining.manage',      'Make and revoke join links, and claim join domains'),
         ('audit.view',          'Read the audit trail'),
-        ('billing.view',        'See the plan, the billing admin, the further billing addresses, and what is billed'),
+        ('billing.view',        'See the plan, the billing admin and the further billing addresses'),
         ('billing.statement',   'See what seats are used and billed'),
         ('billing.manage',      'Change the billing admin and the further billing addresses'),
         ('subscription.manage', 'Change the plan; the application requires it before it calls set_plan()')

@@ -30,7 +30,7 @@ BEGIN
         UPDATE orgusers.role_templates SET joinable = true WHERE id = 'user';
         PERFORM orgusers.create_join_link(org(called));
         PERFORM orgusers.claim_join_domain(org(called), 'corp.example');
-        PERFORM orgusers.set_user_permissions(org(called), CASE called WHEN 'Acme' THEN person('bob') ELSE person('fay') END, '{billing.view}');
+        PERFORM orgusers.set_user_permissions(org(called), CASE called WHEN 'Acme' THEN person('bob') ELSE person('fay') END, '{billing.view,billing.statement}');
         PERFORM orgusers.record_activity(org(called));
         PERFORM act(CASE called WHEN 'Acme' THEN 'bob' ELSE 'fay' END);
         PERFORM orgusers.record_activity(org(called)), orgusers.new_areas(org(called));
@@ -55,7 +55,7 @@ CREATE FUNCTION pg_temp.tables() RETURNS SETOF regclass LANGUAGE sql AS $$
     SELECT oid::regclass FROM pg_class WHERE relnamespace = 'orgusers'::regnamespace AND relkind IN ('r', 'v', 'm', 'p', 'f') ORDER BY relname $$;
 -- Every table of an organization's has a row here, or the tests below show nothing.
 SELECT isnt((xpath('/row/n/text()', query_to_xml(format('SELECT count(*) AS n FROM %s', t), false, true, '')))[1]::text, '0', format('A1: there is something to see in %s', t))
-    FROM pg_temp.tables() t;
+    FROM pg_temp.tables() t WHERE t <> 'orgusers.broken_invariants'::regclass;
 
 -- The tables that application roles read, and how many rows each user sees of them.
 CREATE TEMP TABLE readable (name regclass PRIMARY KEY, anonymous int, outsider int, app_user int, app_admin int, other_admin int);
@@ -68,7 +68,7 @@ INSERT INTO readable VALUES
     ('orgusers.memberships',       0, 0, 1, 3, 3),
     ('orgusers.membership_roles',  0, 0, 1, 3, 3),
     ('orgusers.current_organizations', 0, 0, 0, 0, 0),
-    ('orgusers.membership_permissions', 0, 0, 1, 1, 1),
+    ('orgusers.membership_permissions', 0, 0, 2, 2, 2),
     ('orgusers.last_activity',     0, 0, 1, 2, 2),
     ('orgusers.seen_areas',        0, 0, 3, 0, 0),
     ('orgusers.spaces',            0, 0, 1, 1, 1),

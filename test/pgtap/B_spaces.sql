@@ -266,8 +266,8 @@ SELECT enlist('Other', 'dan', 'Member'), orgusers.create_space(:'other', 'red') 
 SELECT orgusers.set_user_spaces(:'other', person('dan'), '{red}');
 SELECT act('ann');
 SELECT orgusers.set_user_spaces(org('Acme'), person('dan'), '{red,blue}');
-INSERT INTO contacts SELECT org_id, id, 'one in ' || name, person('dan') FROM orgusers.spaces WHERE org_id IN (org('Acme'), :'other');
-INSERT INTO contacts SELECT org_id, id, 'two in ' || name, person('fay') FROM orgusers.spaces WHERE org_id = org('Acme');
+INSERT INTO contacts SELECT org_id, id, 'one in ' || name, person('dan') FROM orgusers.spaces WHERE org_id IN (org('Acme'), :'other') AND name IN ('red', 'blue');
+INSERT INTO contacts SELECT org_id, id, 'two in ' || name, person('fay') FROM orgusers.spaces WHERE org_id = org('Acme') AND name IN ('red', 'blue');
 SET LOCAL ROLE regress_ou_app;
 SELECT lives_ok($$SELECT orgusers.deactivate_user(org('Acme'), person('dan'))$$, 'B9: a Member is deactivated');
 SELECT as_owner($$INSERT INTO contacts SELECT org_id, id, 'three', assigned_to FROM contacts c JOIN orgusers.spaces s USING (org_id) WHERE c.name = 'one in red' AND c.org_id = org('Acme') AND s.name = 'red'$$);

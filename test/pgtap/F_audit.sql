@@ -98,7 +98,7 @@ SELECT mark();
 COPY orgusers.plans (id, title, paid, seats) FROM stdin;
 copied	Copied	f	7
 \.
-SELECT results_eq('SELECT org_id, relation, after FROM since()', $$VALUES (shared(), 'plans', '{"id": "copied", "title": "Copied", "paid": false, "seats": 7}'::jsonb)$$, 'F3: COPY; and what all organizations share');
+SELECT results_eq('SELECT org_id, relation, after FROM since()', $$VALUES (shared(), 'plans', '{"id": "copied", "title": "Copied", "paid": false, "seats": 7, "seat_price": null, "currency": null, "billing_period": null}'::jsonb)$$, 'F3: COPY; and what all organizations share');
 SELECT mark();
 UPDATE orgusers.plans SET id = 'renamed' WHERE id = 'copied';
 SELECT results_eq('SELECT before, after FROM since()', $$VALUES ('{"id": "copied"}'::jsonb, '{"id": "renamed"}'::jsonb)$$, 'F3: a key that changes');

@@ -141,6 +141,31 @@ SELECT bulk('[{"email": "s4@example.org"}, {"email": "s5@example.org"}, {"email"
 SELECT is(answers(), 'sent sent sent', 'F6: where they hold none, one free seat is enough to invite');
 SELECT as_owner($$UPDATE orgusers.plans SET seats = NULL WHERE id = 'paid'$$);
 
+-- What a trigger has against a row is the row's, too.
+RESET ROLE;
+CREATE FUNCTION pg_temp.picky() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.email = 'no@example.org' THEN
+        RAISE EXCEPTION USING ERRCODE = 'OU304', MESSAGE = 'not this one', HINT = 'Another.';
+    ELSIF NEW.email = 'never@example.org' THEN
+        RAISE EXCEPTION USING ERRCODE = '22012';
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER picky AFTER INSERT ON orgusers.invitations FOR EACH ROW EXECUTE FUNCTION pg_temp.picky();
+SELECT orgusers.invite_user(:'acme', 'no2@example.org', send => false) AS no2 \gset
+UPDATE orgusers.invitations SET expires_at = now() - interval '1 day' WHERE id = :'no2';
+UPDATE orgusers.policies SET daily_invitations = 100;
+SELECT orgusers.invitations_left(:'acme') AS left_before \gset
+SET LOCAL ROLE regress_ou_app;
+SELECT bulk('[{"email": "t1@example.org"}, {"email": "no@example.org"}, {"email": "no2@example.org"}, {"email": "bad"}]');
+SELECT is(answers(), 'sent OU304 sent OU201', 'F6: a row that an invariant refuses does not hold up the others');
+SELECT is(:left_before - orgusers.invitations_left(:'acme'), 2, 'F6: nor counts');
+SELECT is((SELECT count(*)::int FROM orgusers.invitations WHERE email = 'no2@example.org' AND status = 'canceled'), 1, 'F6: an expired one is replaced there, too');
+SELECT throws_ok(format('SELECT orgusers.invite_user(%L, ''no@example.org'')', :'acme'), 'OU304', 'not this one', 'F6: as alone');
+SELECT throws_ok(format('SELECT * FROM orgusers.invite_users(%L, ''[{"email": "t2@example.org"}, {"email": "never@example.org"}]'')', :'acme'), '22012', NULL, 'F6: any other error is the call''s');
+SELECT as_owner('DROP TRIGGER picky ON orgusers.invitations; UPDATE orgusers.policies SET daily_invitations = NULL');
+
 -- What was sent opens.
 RESET ROLE;
 SELECT mail_token('Acme', 'dan') AS token \gset

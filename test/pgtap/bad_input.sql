@@ -113,8 +113,7 @@ INSERT INTO calls VALUES
     ('set_plan', ARRAY['org(''Acme'')', '''paid''', 'person(''bob'')']),
     ('billing_addresses', ARRAY['org(''Acme'')']),
     ('seat_usage', ARRAY['org(''Acme'')', 'now() - interval ''1 day''', 'now()']), ('seat_usage_of', ARRAY['org(''Acme'')', 'now() - interval ''1 day''', 'now()']),
-    ('billing_statement', ARRAY['org(''Acme'')', '''2020-02-29''']), ('billing_statement_of', ARRAY['org(''Acme'')', '''2020-02-29''']);
-    ('billing_addresses', ARRAY['org(''Acme'')']),
+    ('billing_statement', ARRAY['org(''Acme'')', '''2020-02-29''']), ('billing_statement_of', ARRAY['org(''Acme'')', '''2020-02-29''']),
     ('create_role', ARRAY['org(''Acme'')', '''new role''', '''{users.view}''', '''editor''']),
     ('edit_role', ARRAY['org(''Acme'')', '''EDITOR''', '''AUTHOR''', '''{users.view}''']),
     ('delete_role', ARRAY['org(''Acme'')', '''EDITOR''']),
@@ -193,9 +192,7 @@ SELECT is(outcome(name, VARIADIC arguments), CASE
                       'can', 'require', 'has_role', 'is_member', 'orgs_with', 'list_users', 'reactivate_user', 'billing_contact', 'preview_leaving', 'access_state',
                       'list_invitations', 'invitations_left', 'list_spaces', 'list_space_users', 'preview_invitation', 'act_as', 'billing_addresses',
                       'seat_usage', 'seat_usage_of', 'billing_statement', 'billing_statement_of',
-                      'list_join_links', 'join_preview', 'list_join_domains', 'my_join_offers') THEN 'nothing changed'
-                      'can', 'require', 'has_role', 'is_member', 'orgs_with', 'list_users', 'reactivate_user', 'billing_contact',
-                      'list_invitations', 'preview_invitation', 'act_as', 'billing_addresses', 'role_usage', 'list_roles', 'list_sub_accounts', 'list_audit') THEN 'nothing changed'
+                      'list_join_links', 'join_preview', 'list_join_domains', 'my_join_offers', 'role_usage', 'list_roles', 'list_sub_accounts', 'list_audit') THEN 'nothing changed'
         ELSE 'changed' END, 'a good call of ' || name) FROM calls ORDER BY name;
 
 -- NULL, one argument after the other. What may be left out is named here; everything else is refused or changes nothing.

@@ -284,7 +284,7 @@ SELECT is(pg_temp.tried($$UPDATE orgusers.plans SET id = 'crew' WHERE id = 'team
 SET LOCAL ROLE regress_ou_app;
 SELECT throws_ok($$SELECT * FROM orgusers.billing_statement_of(org('Cases'), '2024-01-01')$$, '42501', NULL, 'C6: the trusted server''s function is not the application''s');
 SELECT act('fay');
-SELECT throws_ok($$SELECT * FROM orgusers.billing_statement(org('Cases'), '2024-01-01')$$, 'OU002', NULL, 'C6: without billing.view there is no statement');
+SELECT throws_ok($$SELECT * FROM orgusers.billing_statement(org('Cases'), '2024-01-01')$$, 'OU002', NULL, 'C6: without billing.statement there is no statement');
 SELECT throws_ok($$SELECT * FROM orgusers.seat_usage(org('Cases'), '2024-01-01', '2024-02-01')$$, 'OU002', NULL, 'C6: nor usage');
 SELECT is_empty('SELECT * FROM orgusers.seat_ledger', 'C6: nor a ledger');
 SELECT act('una');

@@ -147,6 +147,7 @@ SELECT agree('edited roles');
 DELETE FROM orgusers.role_permissions WHERE role_id = role_id('Mid', 'KEEPER') AND permission = 'users.view';
 SELECT act('gus');
 SELECT ok(NOT may('Mid', 'users.view') AND orgusers.is_member(org('Mid')), 'a permission taken from it is gone');
+SELECT throws_ok($$UPDATE orgusers.roles SET edited = true WHERE template = 'regional'$$, '23503', NULL, 'a role that reaches below is not edited: it would give below what its editor has not there');
 
 -- Who may give roles: nobody more than they have.
 CREATE FUNCTION grants(who text, called text, role text) RETURNS boolean LANGUAGE sql AS $$ SELECT orgusers.may_grant(person(who), org(called), role_id(called, role)) $$;
@@ -177,7 +178,7 @@ SELECT is(why('bob', 'Root', 'docs.read'), 't, holds a role with the permission,
 SELECT is(why('bob', 'Mid', 'docs.read'), 't, a role held in an account above has the permission, CHIEF', 'explained: below');
 SELECT is(why('eve', 'Mid', 'docs.read'), 't, a role held in an account above has the permission, CHIEF, chiefs', 'explained: below, by a group');
 SELECT is(why('bob', 'Mid', 'docs.list'), 'f, a role held in an account above without the permission, CHIEF', 'explained: below, no');
-SELECT is(why('cyd', 'Mid', 'docs.write'), 'f, a role held in an account above has the permission in assigned spaces only, REGIONAL', 'explained: below, spaces');
+SELECT is(why('cyd', 'Mid', 'docs.read'), 'f, a role held in an account above has the permission in assigned spaces only, REGIONAL', 'explained: below, spaces');
 SELECT is(why('fay', 'Root', 'docs.write'), 't, holds a role with the permission, AGENT', 'explained: an edited role');
 SELECT is(why('fay', 'Root', 'docs.list'), 'f, holds a role without the permission, AGENT', 'explained: an edited role lacks its template''s permission');
 SELECT is(why('gus', 'Mid', 'docs.write', s.id), CASE s.name WHEN 'two' THEN 't, the space is assigned, and a role has the permission in assigned spaces, KEEPER' ELSE 'f, holds a role with the permission in assigned spaces only, KEEPER' END, 'explained: an edited role in space ' || s.name)

@@ -445,6 +445,8 @@ SELECT is(pg_temp.answer(p.oid), CASE
         WHEN p.proname = 'new_areas' THEN '{}'
         WHEN p.proname = 'record_activity' THEN 'nothing'
         WHEN p.proname IN ('accept_my_invitation', 'decline_my_invitation') THEN 'OU211'
+        WHEN p.proname = 'invite_users' THEN 'OU009'
+        WHEN p.proname = 'join_by_domain' THEN 'OU215'
         ELSE 'OU101' END, 'E12: with no organization left, ' || p.proname)
     FROM pg_proc p WHERE p.pronamespace = 'orgusers'::regnamespace AND has_function_privilege(p.oid, 'EXECUTE') AND p.pronargs > 0 AND p.proargnames[1] = 'org_id';
 

@@ -5,7 +5,7 @@ CREATE FUNCTION orgusers.install_cases(product_name text DEFAULT 'Example', acce
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM orgusers.begin_policy('cases');
-    INSERT INTO orgusers.plans (id, title, paid) VALUES ('per_user', 'Per user', true) ON CONFLICT DO NOTHING;
+    INSERT INTO orgusers.plans (id, title, paid, seat_price, currency, billing_period) VALUES ('per_user', 'Per user', true, 30, 'EUR', 'month') ON CONFLICT DO NOTHING;
     INSERT INTO orgusers.policies (id, title, default_plan, product_name, accept_url, mail_from,
                                    invitation_lifetime, own_role_change, self_removal, leaving)
         VALUES ('cases', 'Cases', 'per_user', install_cases.product_name, install_cases.accept_url, install_cases.mail_from,
@@ -31,4 +31,4 @@ BEGIN
         ('cases', 'administrator', 'guest');
     PERFORM orgusers.install_mail_templates('cases');
 END $$;
-COMMENT ON FUNCTION orgusers.install_cases(text, text, orgusers.email) IS 'Installs the policy cases, where a space is a case: the levels Account Administrator (everything; at least one), Standard (all cases, no account settings), Limited (assigned cases) and Guest (one assigned case, without a seat and a price), invitations good for 30 days, the plan per_user (paid), and mail templates with this product name, page that answers invitations ({{token}} stands for the token) and sender. Choices where a rule was open: an invitation that names no role gives Limited, Standard users make cases and assign people to them, and nobody is removed or leaves, since a deactivated user stays listed on cases; the price is an example. All of it is data, to be edited afterwards. For the database''s owner. OU107 when it is installed';
+COMMENT ON FUNCTION orgusers.install_cases(text, text, orgusers.email) IS 'Installs the policy cases, where a space is a case: the levels Account Administrator (everything; at least one), Standard (all cases, no account settings), Limited (assigned cases) and Guest (one assigned case, without a seat and a price), invitations good for 30 days, the plan per_user (30 EUR a month for each seat, an example), and mail templates with this product name, page that answers invitations ({{token}} stands for the token) and sender. Choices where a rule was open: an invitation that names no role gives Limited, Standard users make cases and assign people to them, and nobody is removed or leaves, since a deactivated user stays listed on cases. All of it is data, to be edited afterwards. For the database''s owner. OU107 when it is installed';
