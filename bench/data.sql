@@ -32,8 +32,8 @@ INSERT INTO orgusers.organizations (id, root_id, name, policy)
     SELECT bench.id('o', n), bench.id('o', n), 'Organization ' || n, 'plans_and_groups' FROM generate_series(1, :organizations) n;
 INSERT INTO orgusers.subscriptions (org_id, plan, paid)
     SELECT bench.id('o', n), 'bench', false FROM generate_series(1, :organizations) n;
-INSERT INTO orgusers.roles (org_id, id, policy, template, name)
-    SELECT bench.id('o', n), bench.id('r', n * 2 + r), 'plans_and_groups', (ARRAY['user', 'admin'])[r + 1], (ARRAY['USER', 'ADMIN'])[r + 1]
+INSERT INTO orgusers.roles (org_id, id, policy, template, name, holds_seat)
+    SELECT bench.id('o', n), bench.id('r', n * 2 + r), 'plans_and_groups', (ARRAY['user', 'admin'])[r + 1], (ARRAY['USER', 'ADMIN'])[r + 1], true
     FROM generate_series(1, :organizations) n, generate_series(0, 1) r;
 
 -- Indexes that are not unique are made behind the rows, which is faster.

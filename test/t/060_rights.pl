@@ -190,11 +190,12 @@ my @further = (
 			[ 'DELETE FROM orgusers.base_permissions', "INSERT INTO orgusers.base_permissions VALUES ('plans_and_groups', 'docs.read')" ],
 			[ "UPDATE orgusers.base_permissions SET permission = 'organization.view'", "UPDATE orgusers.base_permissions SET permission = 'docs.read'" ] ],
 		"DELETE FROM orgusers.base_permissions; $template" ],
-	[ 'a role with permissions of its own', "INSERT INTO orgusers.role_permissions SELECT org_id, id, 'docs.read' FROM orgusers.roles WHERE org_id = '$org' AND template = 'user'; " . sprintf($edit, 'true', $org) . "; $no_template", $ways[0], [
+	[ 'a role with permissions of its own', "INSERT INTO orgusers.role_permissions SELECT org_id, id, 'docs.read' FROM orgusers.roles WHERE org_id = '$org' AND template = 'user';
+			UPDATE orgusers.role_templates SET editable = true WHERE id = 'user'; " . sprintf($edit, 'true', $org) . "; $no_template", $ways[0], [
 			[ 'DELETE FROM orgusers.role_permissions', "INSERT INTO orgusers.role_permissions SELECT org_id, id, 'docs.read' FROM orgusers.roles WHERE org_id = '$org' AND template = 'user'" ],
 			[ "UPDATE orgusers.role_permissions SET permission = 'organization.view'", "UPDATE orgusers.role_permissions SET permission = 'docs.read'" ],
 			[ sprintf($edit, 'false', $org), sprintf($edit, 'true', $org) ] ],
-		"DELETE FROM orgusers.role_permissions; " . sprintf($edit, 'false', $org) . "; $template" ],
+		"DELETE FROM orgusers.role_permissions; " . sprintf($edit, 'false', $org) . "; UPDATE orgusers.role_templates SET editable = false; $template" ],
 	[ 'a role in an account above', "INSERT INTO orgusers.organizations (id, name, policy) VALUES ('$account', 'account', 'plans_and_groups');
 			INSERT INTO orgusers.subscriptions (org_id, plan, paid) VALUES ('$account', 'free', false) ON CONFLICT DO NOTHING;
 			INSERT INTO orgusers.roles (org_id, policy, template, name) VALUES ('$account', 'plans_and_groups', 'user', 'USER');
@@ -202,7 +203,6 @@ my @further = (
 			[ "DELETE FROM orgusers.memberships WHERE org_id = '$account'", $in_account ],
 			[ "UPDATE orgusers.memberships SET status = 'deactivated', deactivated_at = now() WHERE org_id = '$account'", "UPDATE orgusers.memberships SET status = 'active', deactivated_at = NULL WHERE org_id = '$account'" ],
 			[ "UPDATE orgusers.role_templates SET reaches_below = false WHERE id = 'user'", "UPDATE orgusers.role_templates SET reaches_below = true WHERE id = 'user'" ],
-			[ sprintf($edit, 'true', $account), sprintf($edit, 'false', $account) ],
 			[ "DELETE FROM orgusers.organizations WHERE id = '$below'", $new_below ] ],
 		"UPDATE orgusers.role_templates SET least_holders = 1 WHERE id = 'admin'; UPDATE orgusers.role_templates SET reaches_below = false WHERE id = 'user'; DELETE FROM orgusers.organizations WHERE id = '$below'; DELETE FROM orgusers.organizations WHERE id = '$account'" ],
 	[ 'a space', sprintf($user_template, 'false') . '; ' . sprintf($read_scope, 'space') . "; INSERT INTO orgusers.spaces VALUES ('$org', '$space', 'space'), ('$org', '$other_space', 'other');
@@ -424,7 +424,7 @@ meanwhile('what ExecutorFinish does', "WITH u AS (UPDATE notes SET allowed = org
 		INSERT INTO orgusers.users (id, email) VALUES ('$many', 'dee\@example.org');
 		CREATE FUNCTION many(n integer) RETURNS uuid IMMUTABLE RETURN ('00000000-0000-0000-0001-' || lpad(n::text, 12, '0'))::uuid;
 		INSERT INTO orgusers.organizations (id, root_id, name, policy) SELECT many(i), many(i), 'many', 'plans_and_groups' FROM generate_series(1, $orgs) i;
-		INSERT INTO orgusers.roles (org_id, id, policy, template, name) SELECT many(i), many(i), 'plans_and_groups', 'user', 'USER' FROM generate_series(1, $orgs) i;
+		INSERT INTO orgusers.roles (org_id, id, policy, template, name, holds_seat) SELECT many(i), many(i), 'plans_and_groups', 'user', 'USER', true FROM generate_series(1, $orgs) i;
 		INSERT INTO orgusers.memberships (org_id, user_id) SELECT many(i), '$many' FROM generate_series(1, $orgs) i;
 		INSERT INTO orgusers.membership_roles SELECT many(i), '$many', many(i) FROM generate_series(1, $orgs) i; ANALYZE orgusers.memberships");
 	my $reader = WarmSession->new($node);
