@@ -68,8 +68,8 @@ BEGIN
             INSERT INTO orgusers.last_activity (org_id, user_id, at) VALUES (record_activity.org_id, actor, clock_timestamp())
                 ON CONFLICT DO NOTHING;
         END IF;
-    EXCEPTION WHEN serialization_failure THEN
-        -- At REPEATABLE READ: another has recorded since this transaction began.
+    EXCEPTION WHEN serialization_failure OR foreign_key_violation THEN
+        -- At REPEATABLE READ: another has recorded since this transaction began.  Or the organization has just been deleted.
         RETURN;
     END;
 END $$;

@@ -46,6 +46,10 @@ BEGIN
     END IF;
     INSERT INTO orgusers.current_organizations (user_id, org_id) VALUES (orgusers.current_user_id(), switch_organization.org_id)
         ON CONFLICT ON CONSTRAINT current_organizations_pkey DO UPDATE SET org_id = excluded.org_id;
+EXCEPTION WHEN foreign_key_violation THEN
+    -- The organization, or the user, has been deleted since it was asked for.
+    PERFORM orgusers.require_user();
+    PERFORM orgusers.refuse(switch_organization.org_id, NULL);
 END $$;
 COMMENT ON FUNCTION orgusers.switch_organization(uuid) IS 'Makes one of the actor''s organizations the current one, remembered for later sessions. OU001 nobody is signed in, OU101 the actor is not an active user of it';
 

@@ -28,6 +28,9 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'OU107', MESSAGE = 'the organization has a space of this name';
     END IF;
     RETURN new_space;
+EXCEPTION WHEN foreign_key_violation THEN
+    -- The organization has been deleted since it was asked for.
+    PERFORM orgusers.refuse(create_space.org_id, 'spaces.manage');
 END $$;
 COMMENT ON FUNCTION orgusers.create_space(uuid, text) IS 'Makes a space of the organization; returns its id. Needs spaces.manage. OU106 bad name, OU107 name in use, and what require() raises';
 
