@@ -47,7 +47,8 @@ CREATE VIEW orgusers.broken_invariants AS
                         JOIN orgusers.memberships m ON m.org_id = mr.org_id AND m.user_id = mr.user_id AND m.status = 'active'
                         WHERE r.org_id = o.id AND r.template = t.id) AS held
     WHERE held.users > t.most_holders
-       OR (held.users < t.least_holders AND EXISTS (SELECT FROM orgusers.memberships m WHERE m.org_id = o.id))
+       -- a sub-account can be without somebody in charge
+       OR (held.users < t.least_holders AND o.parent_id IS NULL AND EXISTS (SELECT FROM orgusers.memberships m WHERE m.org_id = o.id))
     UNION ALL
     SELECT s.org_id, 'billing admin', 'The billing admin is not an active user.'
     FROM orgusers.subscriptions s JOIN orgusers.memberships m ON m.org_id = s.org_id AND m.user_id = s.billing_admin_id

@@ -257,7 +257,7 @@ BEGIN
     PERFORM orgusers.check_now();
     RETURN link.org_id;
 END $$;
-COMMENT ON FUNCTION orgusers.join_organization(orgusers.invitation_token) IS 'Makes the actor a user of the organization that a join link leads to, with the link''s roles; returns its id, also when the actor is a user of it already: then nothing changes and no use is counted. Pass the token as a bound parameter of its type: then the server''s log shows no usable token. Any signed-in user with a verified address. OU001 nobody is signed in, OU110 deactivated there, OU203 the token opens no join link, OU207 address not verified, OU210 the authority of who made the link has ended, OU213 role no longer joinable or gone, OU214 revoked, used up or expired, OU301 no seat left, OU304 too many holders of a role';
+COMMENT ON FUNCTION orgusers.join_organization(orgusers.invitation_token) IS 'Makes the actor a user of the organization that a join link leads to, with the link''s roles; returns its id, also when the actor is a user of it already: then nothing changes and no use is counted. Pass the token as a bound parameter of its type: then the server''s log shows no usable token. Any signed-in user with a verified address. OU001 nobody is signed in, OU110 deactivated there, OU203 the token opens no join link, OU207 address not verified, OU210 the authority of who made the link has ended, OU213 role no longer joinable or gone, OU214 revoked, used up or expired, OU301 no seat left, OU304 too many holders of a role, OU307 a user elsewhere in the tree of account and sub-accounts, OU404 no mail template for the welcome';
 
 -- Join domains.
 
@@ -341,8 +341,10 @@ BEGIN ATOMIC
     CROSS JOIN LATERAL (SELECT array_agg(r.name ORDER BY r.name) AS names
                         FROM orgusers.join_domain_roles dr
                         JOIN orgusers.roles r ON r.org_id = dr.org_id AND r.id = dr.role_id
-                        WHERE dr.org_id = d.org_id AND dr.domain = d.domain) AS offered
-    WHERE me.id = orgusers.current_user_id() AND me.email_verified_at IS NOT NULL AND offered.names IS NOT NULL
+                        JOIN orgusers.role_templates t ON t.policy = r.policy AND t.id = r.template
+                        WHERE dr.org_id = d.org_id AND dr.domain = d.domain
+                        HAVING bool_and(t.joinable)) AS offered
+    WHERE me.id = orgusers.current_user_id() AND me.email_verified_at IS NOT NULL
       AND NOT EXISTS (SELECT FROM orgusers.memberships m WHERE m.org_id = d.org_id AND m.user_id = me.id)
     ORDER BY o.name, o.id;
 END;
@@ -376,4 +378,4 @@ BEGIN
     PERFORM orgusers.check_now();
     RETURN offer.org_id;
 END $$;
-COMMENT ON FUNCTION orgusers.join_by_domain(uuid) IS 'Makes the actor a user of an organization from my_join_offers(), with the roles that it gives to addresses of the domain; returns its id, also when the actor is a user of it already: then nothing changes. A later change of the address ends nothing. OU001 nobody is signed in, OU110 deactivated there, OU207 address not verified, OU213 role no longer joinable or gone, OU215 no such offer for the actor''s address, OU301 no seat left, OU304 too many holders of a role';
+COMMENT ON FUNCTION orgusers.join_by_domain(uuid) IS 'Makes the actor a user of an organization from my_join_offers(), with the roles that it gives to addresses of the domain; returns its id, also when the actor is a user of it already: then nothing changes. A later change of the address ends nothing. OU001 nobody is signed in, OU110 deactivated there, OU207 address not verified, OU213 role no longer joinable or gone, OU215 no such offer for the actor''s address, OU301 no seat left, OU304 too many holders of a role, OU307 a user elsewhere in the tree of account and sub-accounts, OU404 no mail template for the welcome';

@@ -96,7 +96,7 @@ BEGIN
             USING ERRCODE = 'OU009', DETAIL = 'An invitation has an id, an expiry and a token; no other mail has a token.';
     END IF;
 
-    variables := variables || jsonb_build_object(
+    variables := variables - 'link' || jsonb_build_object(
         'product', about.product,
         'organization', about.organization,
         'organization_line', about.organization || coalesce(' (' || about.external_id || ')', ''),
