@@ -142,7 +142,7 @@ BEGIN
     ELSE
         role_ids := ARRAY(SELECT r.id FROM orgusers.roles r
                           JOIN orgusers.role_templates t ON t.policy = r.policy AND t.id = r.template
-                          WHERE r.org_id = invitation_gift.org_id AND t.by_default);
+                          WHERE r.org_id = invitation_gift.org_id AND t.by_default AND NOT r.further);
     END IF;
     group_ids := orgusers.group_ids(invitation_gift.org_id, invitation_gift.groups);
     takes_seat := orgusers.takes_seat(invitation_gift.org_id, role_ids);

@@ -216,7 +216,7 @@ BEGIN
         FROM orgusers.role_templates t JOIN orgusers.organizations o ON o.policy = t.policy
         WHERE t.policy = refresh_roles.policy
           AND CASE WHEN refresh_roles.template IS NULL THEN NOT t.editable ELSE t.id = refresh_roles.template END
-          AND NOT EXISTS (SELECT FROM orgusers.roles r WHERE r.org_id = o.id AND r.template = t.id);
+          AND NOT EXISTS (SELECT FROM orgusers.roles r WHERE r.org_id = o.id AND r.template = t.id AND NOT r.further);
     GET DIAGNOSTICS given = ROW_COUNT;
     RETURN given;
 EXCEPTION WHEN unique_violation THEN
