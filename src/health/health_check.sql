@@ -169,7 +169,7 @@ BEGIN
         ORDER BY c.oid::regclass::text;
     RETURN QUERY
         SELECT 'error', 'a trigger of the extension does not fire', format('Trigger %I on %s%s.', t.tgname, t.tgrelid::regclass,
-                   coalesce(format(', of the foreign key %I', f.conname), '')),
+                   coalesce(', of the foreign key ' || quote_ident(f.conname), '')),
                format('ALTER TABLE ... ENABLE %sTRIGGER.', CASE WHEN t.tgname ~ '^rights_' THEN 'ALWAYS ' ELSE '' END)
         FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
         LEFT JOIN pg_constraint f ON f.oid = t.tgconstraint AND f.contype = 'f'
