@@ -113,12 +113,16 @@ BEGIN
     PERFORM orgusers.enroll(invitation.org_id, actor,
         ARRAY(SELECT ir.role_id FROM orgusers.invitation_roles ir
               WHERE ir.org_id = invitation.org_id AND ir.invitation_id = invitation.id), invitation.invited_by);
-    INSERT INTO orgusers.group_members (org_id, group_id, user_id)
-        SELECT ig.org_id, ig.group_id, actor FROM orgusers.invitation_groups ig
-        WHERE ig.org_id = invitation.org_id AND ig.invitation_id = invitation.id ON CONFLICT DO NOTHING;
-    INSERT INTO orgusers.space_members (org_id, space_id, user_id)
-        SELECT s.org_id, s.space_id, actor FROM orgusers.invitation_spaces s
-        WHERE s.org_id = invitation.org_id AND s.invitation_id = invitation.id ON CONFLICT DO NOTHING;
+    IF EXISTS (SELECT FROM orgusers.invitation_groups ig WHERE ig.org_id = invitation.org_id AND ig.invitation_id = invitation.id) THEN
+        INSERT INTO orgusers.group_members (org_id, group_id, user_id)
+            SELECT ig.org_id, ig.group_id, actor FROM orgusers.invitation_groups ig
+            WHERE ig.org_id = invitation.org_id AND ig.invitation_id = invitation.id ON CONFLICT DO NOTHING;
+    END IF;
+    IF EXISTS (SELECT FROM orgusers.invitation_spaces s WHERE s.org_id = invitation.org_id AND s.invitation_id = invitation.id) THEN
+        INSERT INTO orgusers.space_members (org_id, space_id, user_id)
+            SELECT s.org_id, s.space_id, actor FROM orgusers.invitation_spaces s
+            WHERE s.org_id = invitation.org_id AND s.invitation_id = invitation.id ON CONFLICT DO NOTHING;
+    END IF;
     UPDATE orgusers.invitations i SET status = 'accepted', answered_by = actor, closed_at = clock_timestamp()
         WHERE i.org_id = invitation.org_id AND i.id = invitation.id;
     PERFORM orgusers.withdraw_mail(invitation.org_id, invitation.id);
