@@ -62,6 +62,22 @@ CREATE TRIGGER keep_tree AFTER UPDATE ON orgusers.organizations FOR EACH ROW
     EXECUTE FUNCTION orgusers.keep_tree();
 COMMENT ON TRIGGER keep_tree ON orgusers.organizations IS 'An organization keeps its parent and root, and a sub-account its policy';
 
+-- The foreign key alone would take rows of one statement that are each other's parents, below any root.  At the end of
+-- the statement, so a restore can bring the rows in any order.
+CREATE FUNCTION orgusers.check_root() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF NOT orgusers.is_below(NEW.id, NEW.root_id) THEN
+        RAISE EXCEPTION USING ERRCODE = 'OU115', TABLE = TG_TABLE_NAME, SCHEMA = TG_TABLE_SCHEMA, CONSTRAINT = TG_NAME,
+            MESSAGE = 'the accounts above an organization do not lead to its root',
+            HINT = 'Make the account before its sub-accounts.';
+    END IF;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION orgusers.check_root() IS 'Trigger: from a sub-account, parent by parent, one comes to its root (OU115)';
+CREATE TRIGGER check_root AFTER INSERT ON orgusers.organizations FOR EACH ROW WHEN (NEW.parent_id IS NOT NULL) EXECUTE FUNCTION orgusers.check_root();
+COMMENT ON TRIGGER check_root ON orgusers.organizations IS 'From a sub-account, parent by parent, one comes to its root';
+
 CREATE TABLE orgusers.memberships (
     org_id         uuid NOT NULL REFERENCES orgusers.organizations ON DELETE CASCADE,
     user_id        uuid NOT NULL REFERENCES orgusers.users ON DELETE CASCADE,

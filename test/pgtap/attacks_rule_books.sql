@@ -82,5 +82,13 @@ SELECT lives_ok(format('SELECT orgusers.create_join_link(%L, NULL, 1, %L)', :'be
     FROM unnest(ARRAY['1 minute', '1 month', '1 year', '360 days']) lifetime;
 RESET ROLE;
 
+-- Accounts that are each other's parents, below somebody's root
+SELECT throws_ok(format($$INSERT INTO orgusers.organizations (id, parent_id, root_id, name, policy) VALUES
+    ('00000000-0000-0000-0000-0000000000a1', '00000000-0000-0000-0000-0000000000a2', %1$L, 'One', 'tree'),
+    ('00000000-0000-0000-0000-0000000000a2', '00000000-0000-0000-0000-0000000000a1', %1$L, 'Two', 'tree')$$, :'root'), 'OU115', NULL, 'D1: a tree has no circles');
+SELECT lives_ok(format($$INSERT INTO orgusers.organizations (id, parent_id, root_id, name, policy) VALUES
+    ('00000000-0000-0000-0000-0000000000a1', '00000000-0000-0000-0000-0000000000a2', %1$L, 'One', 'tree'),
+    ('00000000-0000-0000-0000-0000000000a2', %1$L, %1$L, 'Two', 'tree')$$, :'root'), 'D1: in whatever order its rows come');
+
 SELECT * FROM finish();
 ROLLBACK;
