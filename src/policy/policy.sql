@@ -178,7 +178,7 @@ BEGIN ATOMIC
         ('organization.rename', 'Change the organization''s name'),
         ('organization.delete', 'Delete the organization'),
         ('users.view',          'List users and invitations'),
-        ('users.invite',        'Invite users; resend, withdraw and remove invitations'),
+        ('users.invite',        'Invite users; resend, cancel and remove invitations'),
         ('users.remove',        'Remove users from the organization'),
         ('users.deactivate',    'Deactivate and reactivate users'),
         ('roles.assign',        'Give roles to users and take them'),
