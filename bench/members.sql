@@ -6,7 +6,7 @@ CREATE TEMP VIEW sized AS SELECT i, bench.id('o', 100000000 + i) AS org_id, benc
 CREATE TEMP VIEW held AS SELECT *, bench.id('u', i * 100000000 + n) AS user_id FROM sized, generate_series(1, users::integer) n;
 SET session_replication_role = replica;
 INSERT INTO orgusers.organizations (id, root_id, name, policy) SELECT org_id, org_id, 'With ' || users, 'plans_and_groups' FROM sized;
-INSERT INTO orgusers.roles (org_id, id, policy, template, name) SELECT org_id, role_id, 'plans_and_groups', 'user', 'USER' FROM sized;
+INSERT INTO orgusers.roles (org_id, id, policy, template, name, holds_seat) SELECT org_id, role_id, 'plans_and_groups', 'user', 'USER', true FROM sized;
 INSERT INTO orgusers.users (id, email) SELECT user_id, (user_id || '@example.org')::orgusers.email FROM held;
 INSERT INTO orgusers.memberships (org_id, user_id) SELECT org_id, user_id FROM held;
 INSERT INTO orgusers.membership_roles (org_id, user_id, role_id) SELECT org_id, user_id, role_id FROM held;

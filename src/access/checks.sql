@@ -95,7 +95,7 @@ COMMENT ON FUNCTION orgusers.require(uuid, text) IS 'Returns when the actor has 
 
 -- In PL/pgSQL, which keeps its plans; question by question, so that what is seldom asked is seldom planned.
 CREATE FUNCTION orgusers.may_grant(user_id uuid, org_id uuid, role_id uuid) RETURNS boolean
-    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     given record;
 BEGIN

@@ -262,8 +262,8 @@ add_part(OrgusersNumbering *numbering, OrgusersRoleSet *role_set,
 {
 	const OrgusersRoleSet *permits;
 
-	if (part < 0)
-		return;					/* permits nothing */
+	if (part == ORGUSERS_PART_MEMBER)
+		return;
 	switch (part % 4)
 	{
 		case 0:					/* ORGUSERS_PART_SOURCE */

@@ -34,13 +34,12 @@ typedef struct OrgusersSource
 } OrgusersSource;
 
 /*
- * Part of what somebody may do in an organization.  Being an active user, and
- * reaching it from an account above, permit nothing by themselves.
+ * Part of what somebody may do in an organization.  Being an active user
+ * permits nothing by itself.
  */
 typedef int OrgusersPart;
 
 #define ORGUSERS_PART_MEMBER	(-1)
-#define ORGUSERS_PART_REACHED	(-2)
 #define ORGUSERS_PART_SOURCE(source)	((source)->number * 4)
 /* of the source, only what holds everywhere */
 #define ORGUSERS_PART_ABOVE(source)		((source)->number * 4 + 1)

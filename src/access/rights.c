@@ -21,7 +21,6 @@
 #include "funcapi.h"
 #include "lib/ilist.h"
 #include "miscadmin.h"
-#include "nodes/pg_list.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/hsearch.h"
@@ -220,16 +219,15 @@ is_active(const Loading *loading, const pg_uuid_t *org_id)
 
 /*
  * load_below
- *		Adds parts to every sub-account of an organization, down to the last.
+ *		Adds a part to every sub-account of an organization, down to the last.
  */
 static void
-load_below(Loading *loading, const pg_uuid_t *account_id, List *parts)
+load_below(Loading *loading, const pg_uuid_t *account_id, OrgusersPart part)
 {
 	HASHCTL		ctl = {0};
 	HTAB	   *seen;
 	pg_uuid_t  *accounts = NULL;
 	int			count = 0;
-	ListCell   *lc;
 
 	/* A tree has no circle, unless somebody made one without foreign keys. */
 	ctl.keysize = sizeof(pg_uuid_t);
@@ -255,8 +253,7 @@ load_below(Loading *loading, const pg_uuid_t *account_id, List *parts)
 				continue;
 			MAKE_ROOM(accounts, count);
 			accounts[count++] = id;
-			foreach(lc, parts)
-				add_piece(loading, &id, lfirst_int(lc));
+			add_piece(loading, &id, part);
 		}
 	}
 }
@@ -266,6 +263,8 @@ load_below(Loading *loading, const pg_uuid_t *account_id, List *parts)
  *		Adds what a role permits, by its template or (edited) by itself; and,
  *		for a role that reaches below, to the sub-accounts what of it holds
  *		everywhere: nobody is assigned to a space by it there.
+ *
+ * Editable templates do not reach below.
  */
 static void
 load_role(Loading *loading, const pg_uuid_t *org_id, const pg_uuid_t *role_id)
@@ -273,7 +272,6 @@ load_role(Loading *loading, const pg_uuid_t *org_id, const pg_uuid_t *role_id)
 	OrgusersReading *reading = loading->reading;
 	OrgusersNumbering *content = numbering->content;
 	const OrgusersSource *template;
-	List	   *below = list_make1_int(ORGUSERS_PART_REACHED);
 
 	orgusers_read(reading, ORGUSERS_ROLE, org_id, role_id);
 	if (!orgusers_read_next(reading, ORGUSERS_ROLE))
@@ -288,31 +286,25 @@ load_role(Loading *loading, const pg_uuid_t *org_id, const pg_uuid_t *role_id)
 	if (!orgusers_read_bool(reading, ORGUSERS_ROLE, 2))
 	{
 		add_piece(loading, org_id, ORGUSERS_PART_SOURCE(template));
-		below = lappend_int(below, ORGUSERS_PART_ABOVE(template));
+		if (template->reaches_below)
+			load_below(loading, org_id, ORGUSERS_PART_ABOVE(template));
+		return;
 	}
-	else
+	orgusers_read(reading, ORGUSERS_ROLE_PERMISSIONS, org_id, role_id);
+	while (orgusers_read_next(reading, ORGUSERS_ROLE_PERMISSIONS))
 	{
-		orgusers_read(reading, ORGUSERS_ROLE_PERMISSIONS, org_id, role_id);
-		while (orgusers_read_next(reading, ORGUSERS_ROLE_PERMISSIONS))
-		{
-			OrgusersPermission permission =
-				orgusers_numbering_permission(content,
-											  orgusers_read_text(reading, ORGUSERS_ROLE_PERMISSIONS, 0));
+		OrgusersPermission permission =
+			orgusers_numbering_permission(content,
+										  orgusers_read_text(reading, ORGUSERS_ROLE_PERMISSIONS, 0));
 
-			if (permission < 0)
-				continue;
-			if (!template->all_spaces &&
-				orgusers_numbering_of_spaces(content, permission))
-			{
-				add_piece(loading, org_id, ORGUSERS_PART_IN_SPACES(permission));
-				continue;
-			}
+		if (permission < 0)
+			continue;
+		if (template->all_spaces ||
+			!orgusers_numbering_of_spaces(content, permission))
 			add_piece(loading, org_id, ORGUSERS_PART_PERMISSION(permission));
-			below = lappend_int(below, ORGUSERS_PART_PERMISSION(permission));
-		}
+		else
+			add_piece(loading, org_id, ORGUSERS_PART_IN_SPACES(permission));
 	}
-	if (template->reaches_below)
-		load_below(loading, org_id, below);
 }
 
 /* Adds the roles of one of the user's groups. */

@@ -91,9 +91,9 @@ BEGIN
     END IF;
     wanted := orgusers.known_permissions(permissions);
     PERFORM orgusers.require_permissions(create_role.org_id, wanted);
-    INSERT INTO orgusers.roles (org_id, id, policy, template, name, edited)
+    INSERT INTO orgusers.roles (org_id, id, policy, template, name, edited, further)
         VALUES (create_role.org_id, new_role, rules.id, coalesce(create_role."like", templates[1]),
-                orgusers.checked_name('this name of a role', create_role.name), true)
+                orgusers.checked_name('this name of a role', create_role.name), true, true)
         ON CONFLICT DO NOTHING;
     IF NOT FOUND THEN
         RAISE EXCEPTION USING ERRCODE = 'OU107', MESSAGE = 'the organization has a role of this name';
@@ -138,11 +138,12 @@ BEGIN
     DELETE FROM orgusers.roles r WHERE r.org_id = delete_role.org_id AND r.id = deleted;
     PERFORM orgusers.check_now();
 END $$;
-COMMENT ON FUNCTION orgusers.delete_role(uuid, text) IS 'Deletes a role, and takes it off users, groups and invitations: its holders stay users of the organization, and an open invitation that is left without roles makes a user without roles. A role of that name made later is another one. See role_usage() first. Needs roles.manage, and the role must be the actor''s to take. OU103 no such role, OU108 not the actor''s to take, OU109 a role of one''s own, OU112 fixed by the policy, and what require() raises';
+COMMENT ON FUNCTION orgusers.delete_role(uuid, text) IS 'Deletes a role, and takes it off users, groups, invitations, join links and join domains: its holders stay users of the organization, and an open invitation that is left without roles makes a user without roles. A role of that name made later is another one. See role_usage() first. Needs roles.manage, and the role must be the actor''s to take. OU103 no such role, OU108 not the actor''s to take, OU109 a role of one''s own, OU112 fixed by the policy, and what require() raises';
 
 CREATE FUNCTION orgusers.role_usage(org_id uuid, role text)
     RETURNS TABLE (users bigint, users_by_groups bigint, users_left_without_role bigint, groups bigint,
-                   open_invitations bigint, open_invitations_left_without_role bigint)
+                   open_invitations bigint, open_invitations_left_without_role bigint,
+                   join_links bigint, join_domains bigint)
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     used uuid;
@@ -171,9 +172,13 @@ BEGIN
                    WHERE o.org_id = role_usage.org_id AND o.user_id = h.user_id AND o.role_id <> used)),
                (SELECT count(*) FROM orgusers.group_roles gr WHERE gr.org_id = role_usage.org_id AND gr.role_id = used),
                (SELECT count(*) FROM given),
-               (SELECT count(*) FROM given g WHERE NOT g.others);
+               (SELECT count(*) FROM given g WHERE NOT g.others),
+               (SELECT count(*) FROM orgusers.join_link_roles lr JOIN orgusers.join_links l ON l.org_id = lr.org_id AND l.id = lr.link_id
+                WHERE lr.org_id = role_usage.org_id AND lr.role_id = used
+                  AND l.revoked_at IS NULL AND l.expires_at > clock_timestamp() AND l.uses < l.most_uses),
+               (SELECT count(*) FROM orgusers.join_domain_roles dr WHERE dr.org_id = role_usage.org_id AND dr.role_id = used);
 END $$;
-COMMENT ON FUNCTION orgusers.role_usage(uuid, text) IS 'What editing or deleting a role would touch, in one row: users who hold it (active and deactivated), those of them who hold it by a group only, and those who would be left without any role; groups that carry it; open invitations (pending and not expired) that give it, directly or by a group, and those of them that would give no role any more. Needs users.view or roles.manage. OU103 no such role, and what require() raises';
+COMMENT ON FUNCTION orgusers.role_usage(uuid, text) IS 'What editing or deleting a role would touch, in one row: users who hold it (active and deactivated), those of them who hold it by a group only, and those who would be left without any role; groups that carry it; open invitations (pending and not expired) that give it, directly or by a group, and those of them that would give no role any more; join links that still work and join domains that give it. Needs users.view or roles.manage. OU103 no such role, and what require() raises';
 
 CREATE FUNCTION orgusers.list_roles(org_id uuid)
     RETURNS TABLE (role_id uuid, name text, template text, editable boolean, edited boolean, permissions text[], users bigint)

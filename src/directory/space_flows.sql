@@ -187,15 +187,16 @@ COMMENT ON FUNCTION orgusers.list_space_users(uuid, text, orgusers.email, intege
 CREATE FUNCTION orgusers.set_user_permissions(org_id uuid, user_id uuid, permissions text[]) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    wanted text[];
-    held   text[];
+    permitted orgusers.memberships;
+    wanted    text[];
+    held      text[];
 BEGIN
     PERFORM orgusers.authorize_change(set_user_permissions.org_id, 'permissions.assign');
-    PERFORM orgusers.require_kind((orgusers.member(set_user_permissions.org_id, set_user_permissions.user_id)).holds_seat OR wanted = '{}',
-        'a free user has no single permissions');
+    permitted := orgusers.member(set_user_permissions.org_id, set_user_permissions.user_id);
     PERFORM orgusers.refuse_self(set_user_permissions.org_id, set_user_permissions.user_id,
         (orgusers.policy_of(set_user_permissions.org_id)).own_role_change, 'change the permissions of');
     wanted := orgusers.known_permissions(permissions);
+    PERFORM orgusers.require_kind(permitted.holds_seat OR wanted = '{}', 'a free user has no single permissions');
     held := ARRAY(SELECT mp.permission FROM orgusers.membership_permissions mp
                   WHERE mp.org_id = set_user_permissions.org_id AND mp.user_id = set_user_permissions.user_id);
     PERFORM orgusers.require_permissions(set_user_permissions.org_id,

@@ -21,6 +21,7 @@
 #include "executor/spi.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 #include "utils/uuid.h"
 
 PG_FUNCTION_INFO_V1(orgusers_lock_organization);
@@ -622,7 +623,10 @@ orgusers_invitation_in_tree_check(PG_FUNCTION_ARGS)
  *		Constraint trigger on users: an address that a user takes on is not
  *		invited elsewhere in a tree that the user is in.
  *
- * Raises OU307.
+ * Which trees these are is asked of a snapshot of now: an old one would not
+ * show a membership that was made since, and what is not looked for is not
+ * locked either.  None is made behind it: its foreign key waits for the
+ * update of the address.  Raises OU307.
  */
 Datum
 orgusers_email_in_tree_check(PG_FUNCTION_ARGS)
@@ -630,6 +634,7 @@ orgusers_email_in_tree_check(PG_FUNCTION_ARGS)
 	static SPIPlanPtr plan = NULL;
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
 	Datum		args[1];
+	Snapshot	now;
 	pg_uuid_t	user_id;
 	pg_uuid_t  *orgs;
 	int			count;
@@ -651,8 +656,11 @@ orgusers_email_in_tree_check(PG_FUNCTION_ARGS)
 			elog(ERROR, "could not prepare the check of an address");
 	}
 	args[0] = UUIDPGetDatum(&user_id);
-	if (SPI_execute_plan(plan, args, NULL, false, 0) != SPI_OK_SELECT)
+	now = RegisterSnapshot(GetLatestSnapshot());
+	if (SPI_execute_snapshot(plan, args, NULL, now, InvalidSnapshot,
+							 false, false, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not look for a user's organizations");
+	UnregisterSnapshot(now);
 	count = (int) SPI_processed;
 	orgs = palloc(count * sizeof(pg_uuid_t));
 	for (int i = 0; i < count; i++)
@@ -667,6 +675,10 @@ orgusers_email_in_tree_check(PG_FUNCTION_ARGS)
 	{
 		if (orgusers_touch(&orgs[i]) != NULL)
 			check_user_in_tree(trigger, &orgs[i], &user_id);
+		else if (IsolationUsesXactSnapshot())
+			ereport(ERROR,
+					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+					 errmsg("could not serialize access due to concurrent update")));
 	}
 	SPI_finish();
 	return PointerGetDatum(NULL);

@@ -144,6 +144,14 @@ BEGIN
     UNION ALL
     SELECT 'warning', 'nobody_manages_joining', r.id, 'the role can be joined, but nobody may make join links or claim join domains', 'Give a role joining.manage.'
     FROM role r WHERE r.joinable AND NOT EXISTS (SELECT FROM somebody s WHERE s.may = 'joining.manage')
+    UNION ALL
+    SELECT 'warning', 'joinable_role_is_editable', r.id, 'everybody with a join link or an address of a join domain gets what an organization makes of the role',
+           'Set role_templates.joinable or role_templates.editable to false.'
+    FROM role r WHERE r.joinable AND r.editable
+    UNION ALL
+    SELECT 'warning', 'nobody_hears_of_leaving', rules.id, 'users may leave, and nobody gets mail about it, since nobody may remove users',
+           'Give a role users.remove, or set policies.leaving to false.'
+    WHERE rules.leaving AND NOT EXISTS (SELECT FROM somebody s WHERE s.may = 'users.remove')
     -- Roles of the organization's own
     UNION ALL
     SELECT 'warning', 'nobody_edits_roles', r.id, 'organizations may edit the role, but nobody in them has the permission to', 'Give a role roles.manage.'
@@ -209,7 +217,7 @@ BEGIN
         FROM orgusers.role_templates t JOIN orgusers.organizations o ON o.policy = t.policy
         WHERE t.policy = refresh_roles.policy
           AND CASE WHEN refresh_roles.template IS NULL THEN NOT t.editable ELSE t.id = refresh_roles.template END
-          AND NOT EXISTS (SELECT FROM orgusers.roles r WHERE r.org_id = o.id AND r.template = t.id);
+          AND NOT EXISTS (SELECT FROM orgusers.roles r WHERE r.org_id = o.id AND r.template = t.id AND NOT r.further);
     GET DIAGNOSTICS given = ROW_COUNT;
     RETURN given;
 EXCEPTION WHEN unique_violation THEN

@@ -166,6 +166,17 @@ SELECT throws_ok(format('SELECT orgusers.invite_user(%L, ''no@example.org'')', :
 SELECT throws_ok(format('SELECT * FROM orgusers.invite_users(%L, ''[{"email": "t2@example.org"}, {"email": "never@example.org"}]'')', :'acme'), '22012', NULL, 'F6: any other error is the call''s');
 SELECT as_owner('DROP TRIGGER picky ON orgusers.invitations; UPDATE orgusers.policies SET daily_invitations = NULL');
 
+-- An address that is used elsewhere in the tree
+RESET ROLE;
+WITH below AS (INSERT INTO orgusers.organizations (parent_id, name, policy) VALUES (:'acme', 'Below', 'plans_and_groups') RETURNING id)
+    INSERT INTO orgusers.subscriptions (org_id, plan, paid) SELECT id, 'free', false FROM below;
+INSERT INTO orgusers.memberships (org_id, user_id) VALUES (org('Below'), person('fay'));
+UPDATE orgusers.policies SET unique_in_tree = true;
+SET LOCAL ROLE regress_ou_app;
+SELECT bulk('[{"email": "u1@example.org"}, {"email": "FAY@example.org"}, {"email": "u2@example.org"}]');
+SELECT is(answers(), 'sent OU307 sent', 'F6: an address that is used elsewhere in the tree does not hold up the others');
+SELECT as_owner('UPDATE orgusers.policies SET unique_in_tree = false');
+
 -- What was sent opens.
 RESET ROLE;
 SELECT mail_token('Acme', 'dan') AS token \gset

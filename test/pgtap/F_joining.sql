@@ -150,7 +150,10 @@ SELECT act('una');
 SELECT throws_ok(format('SELECT orgusers.join_organization(%L)', :'token'), 'OU301', NULL, 'F6: without a seat nobody joins');
 SELECT is(uses(), 1, 'F6: and no use is counted');
 SELECT as_owner('UPDATE orgusers.plans SET seats = NULL WHERE id = ''paid''');
+SELECT as_owner('UPDATE orgusers.policies SET welcome_mail = true');
 SELECT lives_ok(format('SELECT orgusers.join_organization(%L)', :'token'), 'F6: with one, the same person does');
+SELECT is(mails('una'), 'welcome', 'F6: and is welcomed, if the policy says so');
+SELECT as_owner('UPDATE orgusers.policies SET welcome_mail = false');
 SELECT ok(orgusers.can(:'acme', 'organization.view'), 'F6: and has the rights at once');
 
 -- Domains
@@ -209,6 +212,7 @@ SET LOCAL ROLE regress_ou_app;
 SELECT results_eq('SELECT organization FROM orgusers.my_join_offers()', ARRAY['Acme', 'Other'], 'F6: of two organizations that have verified it the person chooses');
 SELECT as_owner($$UPDATE orgusers.role_templates SET joinable = false$$);
 SELECT throws_ok(format('SELECT orgusers.join_by_domain(%L)', :'acme'), 'OU213', NULL, 'F6: the policy is asked at each use');
+SELECT is_empty('SELECT * FROM orgusers.my_join_offers()', 'F6: and nothing is offered against it');
 SELECT as_owner($$UPDATE orgusers.role_templates SET joinable = true WHERE id = 'user'$$);
 SELECT act('eve');
 SELECT lives_ok(format('SELECT orgusers.drop_join_domain(%L, ''Corp.example'')', :'acme'), 'F6: a domain is given up');

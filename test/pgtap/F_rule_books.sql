@@ -61,11 +61,11 @@ RESET ROLE;
 
 -- From nothing
 SELECT lives_ok($$SELECT orgusers.create_policy('club', title => 'Club')$$, 'F7: a rule-book is begun from nothing');
-SELECT results_eq($$SELECT finding FROM orgusers.check_policy('club')$$, ARRAY['no_founder_role', 'nobody_invites', 'no_default_role'], 'F7: check_policy says what is missing');
+SELECT results_eq($$SELECT finding FROM orgusers.check_policy('club')$$, ARRAY['no_founder_role', 'nobody_invites', 'no_default_role', 'nobody_hears_of_leaving'], 'F7: check_policy says what is missing');
 INSERT INTO orgusers.role_templates (policy, id, name, founder, by_default, least_holders, most_holders) VALUES
     ('club', 'chair', 'Chair', true, false, 1, 1), ('club', 'clerk', 'Clerk', false, false, 0, NULL), ('club', 'guest', 'Guest', false, true, 0, NULL);
 INSERT INTO orgusers.role_template_permissions SELECT 'club', t, p FROM (VALUES
-    ('chair', '{organization.view,users.view,users.invite,roles.assign}'::text[]), ('clerk', '{organization.view,users.view,users.invite}'), ('guest', '{organization.view}')) AS v (t, ps), unnest(ps) p;
+    ('chair', '{organization.view,users.view,users.invite,users.remove,roles.assign}'::text[]), ('clerk', '{organization.view,users.view,users.invite}'), ('guest', '{organization.view}')) AS v (t, ps), unnest(ps) p;
 INSERT INTO orgusers.role_template_grants VALUES ('club', 'chair', 'chair'), ('club', 'chair', 'clerk'), ('club', 'chair', 'guest'), ('club', 'clerk', 'guest');
 SELECT is_empty($$SELECT * FROM orgusers.check_policy('club')$$, 'F7: with roles, permissions and grants it is whole');
 SET LOCAL ROLE regress_ou_app;
@@ -148,6 +148,9 @@ SELECT is(pg_temp.found_after(policy, change), finding, 'F7: found in ' || polic
     ('spaces', 'DELETE FROM orgusers.role_template_permissions WHERE policy = % AND permission = ''joining.manage''', 'warning nobody_manages_joining member'),
     ('spaces', 'UPDATE orgusers.role_templates SET joinable = false WHERE policy = %', ''),
     ('customer_hub', 'DELETE FROM orgusers.role_template_permissions WHERE policy = % AND permission = ''roles.manage''', 'warning nobody_edits_roles user'),
+    ('customer_hub', 'DELETE FROM orgusers.role_template_permissions WHERE policy = % AND permission = ''users.remove''', 'warning nobody_hears_of_leaving customer_hub'),
+    ('cases', 'UPDATE orgusers.policies SET leaving = true WHERE id = %', 'warning nobody_hears_of_leaving cases'),
+    ('customer_hub', 'UPDATE orgusers.role_templates SET joinable = true WHERE policy = % AND id = ''user''', 'warning joinable_role_is_editable user, warning nobody_manages_joining user'),
     ('customer_hub', 'UPDATE orgusers.role_templates SET editable = false WHERE policy = %', ''),
     ('cases', 'DELETE FROM orgusers.role_template_permissions WHERE policy = % AND permission = ''spaces.assign''', 'error nobody_assigns_spaces guest, error nobody_assigns_spaces limited'),
     ('cases', 'DELETE FROM orgusers.role_template_permissions WHERE policy = % AND template = ''guest''', 'warning nothing_in_spaces guest'),

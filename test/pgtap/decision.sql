@@ -6,7 +6,7 @@ SELECT no_plan();
 SET LOCAL jit = off;
 
 -- CHIEF reaches below, with some permissions everywhere; REGIONAL reaches below with what is about spaces in assigned ones only;
--- AGENT and KEEPER can be edited.
+-- AGENT and KEEPER can be edited, which those that reach below never can.
 SELECT orgusers.register_permission('docs.read', 'Read documents', 'space'), orgusers.register_permission('docs.write', 'Change documents', 'space'),
        orgusers.register_permission('docs.list', 'List documents');
 INSERT INTO orgusers.role_templates (policy, id, name, all_spaces, reaches_below, editable) VALUES
@@ -16,7 +16,7 @@ INSERT INTO orgusers.role_templates (policy, id, name, all_spaces, reaches_below
     ('plans_and_groups', 'keeper',   'KEEPER',   false, false, true);
 INSERT INTO orgusers.role_template_permissions VALUES
     ('plans_and_groups', 'chief', 'docs.read'), ('plans_and_groups', 'chief', 'users.invite'), ('plans_and_groups', 'chief', 'roles.assign'), ('plans_and_groups', 'chief', 'users.view'),
-    ('plans_and_groups', 'regional', 'docs.read'), ('plans_and_groups', 'regional', 'docs.list'),
+    ('plans_and_groups', 'regional', 'docs.read'), ('plans_and_groups', 'regional', 'docs.write'), ('plans_and_groups', 'regional', 'docs.list'),
     ('plans_and_groups', 'agent', 'docs.list'), ('plans_and_groups', 'keeper', 'docs.read');
 INSERT INTO orgusers.role_template_grants
     SELECT 'plans_and_groups', t, g FROM unnest(ARRAY['admin', 'chief']) t, unnest(ARRAY['agent', 'keeper', 'user']) g ON CONFLICT DO NOTHING;
@@ -144,6 +144,9 @@ INSERT INTO orgusers.space_members SELECT org_id, id, person('gus') FROM orguser
 SELECT set_eq($$SELECT s.name FROM orgusers.spaces s WHERE orgusers.can(s.org_id, s.id, 'docs.write')$$, $$VALUES ('two')$$, 'in assigned spaces what is about spaces, where the template is for these');
 SELECT ok(may('Mid', 'users.view') AND NOT may('Mid', 'docs.write'), 'and everywhere the rest');
 SELECT agree('edited roles');
+DELETE FROM orgusers.role_permissions WHERE role_id = role_id('Mid', 'KEEPER') AND permission = 'users.view';
+SELECT act('gus');
+SELECT ok(NOT may('Mid', 'users.view') AND orgusers.is_member(org('Mid')), 'a permission taken from it is gone');
 SELECT throws_ok($$UPDATE orgusers.roles SET edited = true WHERE template = 'regional'$$, '23503', NULL, 'a role that reaches below is not edited: it would give below what its editor has not there');
 
 -- Who may give roles: nobody more than they have.
@@ -192,6 +195,13 @@ SELECT act('dan');
 SELECT ok(may('Leaf', 'docs.read') AND may('Mid', 'docs.read'), 'a circle does not hang');
 SELECT ok(EXISTS (SELECT FROM orgusers.rights WHERE user_id = person('dan') AND org_id = org('Leaf')), 'neither the loader nor the view');
 ROLLBACK TO circle;
+-- Assigned to a space as a user of the sub-account: what a role permits in assigned spaces of the account, it does not here.
+SELECT enlist('Side', 'cyd', 'AGENT');
+INSERT INTO orgusers.space_members SELECT org_id, id, person('cyd') FROM orgusers.spaces WHERE org_id = org('Side') AND name = 'one';
+SELECT act('cyd');
+SELECT ok(NOT orgusers.can(s.org_id, s.id, 'docs.write'), 'a role above permits nothing in spaces that are assigned below') FROM orgusers.spaces s WHERE s.org_id = org('Side') AND s.name = 'one';
+SELECT is(why('cyd', 'Side', 'docs.write', s.id), 'f, holds a role without the permission, AGENT; f, a role held in an account above has the permission in assigned spaces only, REGIONAL', 'and so it is explained')
+    FROM orgusers.spaces s WHERE s.org_id = org('Side') AND s.name = 'one';
 SELECT agree('at last');
 SELECT * FROM finish();
 ROLLBACK;

@@ -133,9 +133,14 @@ SELECT lives_ok($$SELECT orgusers.invite_user(acme(), 'gus@example.org', '{AUTHO
     orgusers.invite_user(acme(), 'x1@example.org', '{READERS}', '{press}'), orgusers.invite_user(acme(), 'x2@example.org', '{READERS}'),
     orgusers.invite_user(acme(), 'x3@example.org', '{AUTHOR}')$$, 'E2: invitations are open');
 SELECT as_owner($$UPDATE orgusers.invitations SET expires_at = now() - interval '1 day' WHERE email = 'x3@example.org'$$);
-SELECT results_eq($$SELECT * FROM orgusers.role_usage(acme(), 'AUTHOR')$$, $$VALUES (2::bigint, 1::bigint, 1::bigint, 1::bigint, 3::bigint, 1::bigint)$$,
+SELECT as_owner($$UPDATE orgusers.role_templates SET joinable = true WHERE policy = 'staffed' AND id IN ('staff', 'temp')$$);
+SELECT as_owner($$INSERT INTO orgusers.role_template_permissions SELECT 'staffed', t, 'joining.manage' FROM unnest(ARRAY['admin', 'owner']) t$$);
+SELECT lives_ok($$SELECT orgusers.create_join_link(acme(), '{READERS}')$$, 'E2: a join link gives a role');
+SELECT lives_ok($$SELECT orgusers.create_join_link(acme(), '{AUTHOR}'), orgusers.create_join_link(acme(), '{AUTHOR,READERS}')$$, 'E2: two links give another');
+SELECT lives_ok($$SELECT orgusers.claim_join_domain(acme(), 'acme.example', '{AUTHOR}')$$, 'E2: a domain, too');
+SELECT results_eq($$SELECT * FROM orgusers.role_usage(acme(), 'AUTHOR')$$, $$VALUES (2::bigint, 1::bigint, 1::bigint, 1::bigint, 3::bigint, 1::bigint, 2::bigint, 1::bigint)$$,
     'E2: the effect on users, groups and open invitations is read before');
-SELECT results_eq($$SELECT * FROM orgusers.role_usage(acme(), 'TEMP')$$, $$VALUES (0::bigint, 0::bigint, 0::bigint, 0::bigint, 0::bigint, 0::bigint)$$, 'E2: a role nobody holds touches nobody');
+SELECT results_eq($$SELECT * FROM orgusers.role_usage(acme(), 'TEMP')$$, $$VALUES (0::bigint, 0::bigint, 0::bigint, 0::bigint, 0::bigint, 0::bigint, 0::bigint, 0::bigint)$$, 'E2: a role nobody holds touches nobody');
 SELECT throws_ok($$SELECT * FROM orgusers.role_usage(acme(), 'NONE')$$, 'OU103', NULL, 'E2: of no role there is no usage');
 SELECT act('cyd');
 SELECT lives_ok($$SELECT * FROM orgusers.role_usage(acme(), 'AUTHOR')$$, 'E2: who manages roles reads it');
@@ -151,7 +156,7 @@ SELECT act('dan');
 SELECT is(orgusers.can(acme(), 'docs.write'), false, 'E2: its holder''s rights end at once');
 SELECT act('bob');
 SELECT lives_ok($$SELECT orgusers.create_role(acme(), 'AUTHOR', '{docs.write}', 'staff')$$, 'E2: a role of the same name is made');
-SELECT results_eq($$SELECT * FROM orgusers.role_usage(acme(), 'AUTHOR')$$, $$VALUES (0::bigint, 0::bigint, 0::bigint, 0::bigint, 0::bigint, 0::bigint)$$, 'E2: it revives nothing');
+SELECT results_eq($$SELECT * FROM orgusers.role_usage(acme(), 'AUTHOR')$$, $$VALUES (0::bigint, 0::bigint, 0::bigint, 0::bigint, 0::bigint, 0::bigint, 0::bigint, 0::bigint)$$, 'E2: it revives nothing');
 SELECT act('gus');
 SELECT lives_ok($$SELECT orgusers.accept_my_invitation(acme(), inv('Acme', 'gus'))$$, 'E2: an invitation that is left without roles is accepted');
 SELECT is(roles_of('Acme', 'gus'), '', 'E2: and gives none');

@@ -88,6 +88,7 @@ SELECT throws_ok($$SELECT orgusers.remove_user(org('West'), person('dan'))$$, 'O
 SELECT lives_ok($$SELECT orgusers.create_sub_account(org('Acme'), 'Center', mail('fay'))$$, 'D3: fay is put in charge');
 SELECT act('fay');
 SELECT lives_ok($$SELECT orgusers.decline_my_invitation(org('Center'), inv('Center', 'fay'))$$, 'D3: and declines');
+SELECT matches(mails('ann'), 'invitation_declined$', 'D3: of which the inviter has mail, who is not in the sub-account');
 SELECT act('ann');
 SELECT is((SELECT person || ' ' || status FROM orgusers.list_sub_accounts(org('Acme')) WHERE name = 'Center'), 'fay@example.org declined', 'D3: the list says so');
 SELECT throws_ok($$SELECT orgusers.invite_user(org('Center'), mail('fay'))$$, 'OU208', NULL, 'D3: a declined address is not invited again');
@@ -109,6 +110,8 @@ SELECT throws_ok(format($$SELECT orgusers.invite_user(org(%L), mail(%L))$$, call
     FROM (VALUES ('West', 'ann'), ('East', 'dan'), ('Acme', 'dan'), ('West', 'fay'), ('East', 'cyd'), ('Far West', 'dan'), ('East', 'x1'), ('Acme', 'x1'), ('West', 'x1')) AS v (called, who);
 SELECT throws_ok($$SELECT orgusers.create_sub_account(org('Acme'), 'Twice', mail('ann'))$$, 'OU307', NULL, 'D8: nobody is in charge of a sub-account of their own account with the same address');
 SELECT throws_ok($$SELECT orgusers.invite_user(org('West'), mail('dan'))$$, 'OU209', NULL, 'D8: in the same organization it is the plain refusal');
+SELECT results_eq($$SELECT place, sqlstate FROM orgusers.invite_users(org('East'), '[{"email": "dan@example.org"}, {"email": "X1@example.org"}, {"email": "bulk@example.org"}]')$$,
+    $$VALUES (1, 'OU307'), (2, 'OU307'), (3, NULL)$$, 'D8: of many addresses the used ones are refused');
 SELECT lives_ok($$SELECT orgusers.invite_user(org('East'), mail('gus'))$$, 'D8: an unused address is invited');
 SELECT throws_ok($$SELECT orgusers.invite_user(org('West'), mail('GUS'))$$, 'OU307', NULL, 'D8: without case, a pending one is used');
 SELECT as_owner($$UPDATE orgusers.invitations SET expires_at = now() - interval '1 day' WHERE email = 'gus@example.org'$$);

@@ -88,7 +88,7 @@ SELECT orgusers.invite_user('$branch', 'leaf\@example.org', '{READER}', send => 
 UPDATE orgusers.invitations SET expires_at = now() - interval '1 day' WHERE org_id = '$branch';
 SELECT orgusers.invite_user('$tree', 'leaf\@example.org', '{STAFF}', send => false);
 SELECT orgusers.invite_user('$paid', 'user11\@example.org', '{USER}', '{ops}', 'Pen', 'Ding');
-SELECT orgusers.set_invitation_spaces(org_id, id, '{room}') FROM orgusers.invitations;
+SELECT orgusers.set_invitation_spaces(org_id, id, '{room}') FROM orgusers.invitations WHERE org_id = '$paid';
 SELECT orgusers.invite_user('$paid', 'accepted\@example.org'), orgusers.invite_user('$paid', 'user13\@example.org');
 SELECT orgusers.invite_user('$paid', 'expired\@example.org'), orgusers.invite_user('$paid', 'user12\@example.org');
 SELECT orgusers.cancel_invitation(org_id, id) FROM orgusers.invitations WHERE email = 'accepted\@example.org'::orgusers.email;

@@ -190,11 +190,12 @@ my @further = (
 			[ 'DELETE FROM orgusers.base_permissions', "INSERT INTO orgusers.base_permissions VALUES ('plans_and_groups', 'docs.read')" ],
 			[ "UPDATE orgusers.base_permissions SET permission = 'organization.view'", "UPDATE orgusers.base_permissions SET permission = 'docs.read'" ] ],
 		"DELETE FROM orgusers.base_permissions; $template" ],
-	[ 'a role with permissions of its own', "INSERT INTO orgusers.role_permissions SELECT org_id, id, 'docs.read' FROM orgusers.roles WHERE org_id = '$org' AND template = 'user'; " . sprintf($edit, 'true', $org) . "; $no_template", $ways[0], [
+	[ 'a role with permissions of its own', "INSERT INTO orgusers.role_permissions SELECT org_id, id, 'docs.read' FROM orgusers.roles WHERE org_id = '$org' AND template = 'user';
+			UPDATE orgusers.role_templates SET editable = true WHERE id = 'user'; " . sprintf($edit, 'true', $org) . "; $no_template", $ways[0], [
 			[ 'DELETE FROM orgusers.role_permissions', "INSERT INTO orgusers.role_permissions SELECT org_id, id, 'docs.read' FROM orgusers.roles WHERE org_id = '$org' AND template = 'user'" ],
 			[ "UPDATE orgusers.role_permissions SET permission = 'organization.view'", "UPDATE orgusers.role_permissions SET permission = 'docs.read'" ],
 			[ sprintf($edit, 'false', $org), sprintf($edit, 'true', $org) ] ],
-		"DELETE FROM orgusers.role_permissions; " . sprintf($edit, 'false', $org) . "; $template" ],
+		"DELETE FROM orgusers.role_permissions; " . sprintf($edit, 'false', $org) . "; UPDATE orgusers.role_templates SET editable = false; $template" ],
 	[ 'a role in an account above', "INSERT INTO orgusers.organizations (id, name, policy) VALUES ('$account', 'account', 'plans_and_groups');
 			INSERT INTO orgusers.subscriptions (org_id, plan, paid) VALUES ('$account', 'free', false) ON CONFLICT DO NOTHING;
 			INSERT INTO orgusers.roles (org_id, policy, template, name) VALUES ('$account', 'plans_and_groups', 'user', 'USER');
@@ -202,7 +203,6 @@ my @further = (
 			[ "DELETE FROM orgusers.memberships WHERE org_id = '$account'", $in_account ],
 			[ "UPDATE orgusers.memberships SET status = 'deactivated', deactivated_at = now() WHERE org_id = '$account'", "UPDATE orgusers.memberships SET status = 'active', deactivated_at = NULL WHERE org_id = '$account'" ],
 			[ "UPDATE orgusers.role_templates SET reaches_below = false WHERE id = 'user'", "UPDATE orgusers.role_templates SET reaches_below = true WHERE id = 'user'" ],
-			[ sprintf($edit, 'true', $account), sprintf($edit, 'false', $account) ],
 			[ "DELETE FROM orgusers.organizations WHERE id = '$below'", $new_below ] ],
 		"UPDATE orgusers.role_templates SET least_holders = 1 WHERE id = 'admin'; UPDATE orgusers.role_templates SET reaches_below = false WHERE id = 'user'; DELETE FROM orgusers.organizations WHERE id = '$below'; DELETE FROM orgusers.organizations WHERE id = '$account'" ],
 	[ 'a space', sprintf($user_template, 'false') . '; ' . sprintf($read_scope, 'space') . "; INSERT INTO orgusers.spaces VALUES ('$org', '$space', 'space'), ('$org', '$other_space', 'other');
@@ -424,7 +424,7 @@ meanwhile('what ExecutorFinish does', "WITH u AS (UPDATE notes SET allowed = org
 		INSERT INTO orgusers.users (id, email) VALUES ('$many', 'dee\@example.org');
 		CREATE FUNCTION many(n integer) RETURNS uuid IMMUTABLE RETURN ('00000000-0000-0000-0001-' || lpad(n::text, 12, '0'))::uuid;
 		INSERT INTO orgusers.organizations (id, root_id, name, policy) SELECT many(i), many(i), 'many', 'plans_and_groups' FROM generate_series(1, $orgs) i;
-		INSERT INTO orgusers.roles (org_id, id, policy, template, name) SELECT many(i), many(i), 'plans_and_groups', 'user', 'USER' FROM generate_series(1, $orgs) i;
+		INSERT INTO orgusers.roles (org_id, id, policy, template, name, holds_seat) SELECT many(i), many(i), 'plans_and_groups', 'user', 'USER', true FROM generate_series(1, $orgs) i;
 		INSERT INTO orgusers.memberships (org_id, user_id) SELECT many(i), '$many' FROM generate_series(1, $orgs) i;
 		INSERT INTO orgusers.membership_roles SELECT many(i), '$many', many(i) FROM generate_series(1, $orgs) i; ANALYZE orgusers.memberships");
 	my $reader = WarmSession->new($node);
@@ -485,6 +485,35 @@ meanwhile('what ExecutorFinish does', "WITH u AS (UPDATE notes SET allowed = org
 		cmp_ok($denied{$_} // 0, '>', 1, "loads with little memory: $_") for 'ERROR 53200', 't';
 		is(join(' ', grep { $_ ne 't' && $_ ne 'ERROR 53200' } keys %denied), '', 'and failed in no other way');
 	}
+}
+
+# Tables and indexes that are made anew under sessions that know them.
+{
+	my ($reader, $by_role) = (WarmSession->new($node), WarmSession->new($node));
+	my $holds = "SELECT orgusers.has_role('$org', 'USER')";
+	$_->must("SET orgusers.user_id = '$ann'; $holds") for $reader, $by_role;
+	for my $ddl (
+		'REINDEX INDEX CONCURRENTLY orgusers.memberships_user_id_org_id_idx',
+		'REINDEX TABLE orgusers.membership_roles',
+		'REINDEX TABLE CONCURRENTLY orgusers.membership_roles',
+		'DROP INDEX orgusers.group_members_user_id_org_id_idx; CREATE INDEX group_members_user_id_org_id_idx ON orgusers.group_members (user_id, org_id)',
+		'VACUUM FULL orgusers.roles',
+		'ALTER TABLE orgusers.memberships ADD COLUMN extra text',
+		'ALTER TABLE orgusers.memberships DROP COLUMN extra')
+	{
+		my $answers = $reader->must("BEGIN; $ways[0]; COMMIT");
+		$writer->must($ddl);
+		$writer->must($take_role);
+		$answers .= $reader->must($ways[0]) . $by_role->must($holds);
+		$writer->must($give_role);
+		$answers .= $reader->must($ways[0]) . $by_role->must($holds);
+		is($answers, 'tfftt', $ddl);
+	}
+	$writer->must('DROP INDEX orgusers.membership_roles_user_id_org_id_idx');
+	is($by_role->ask($holds), 'ERROR 42P01', 'without its index, a question fails');
+	$writer->must('CREATE INDEX membership_roles_user_id_org_id_idx ON orgusers.membership_roles (user_id, org_id)');
+	is($by_role->must($holds), 't', 'and with it, is answered');
+	$_->quit for $reader, $by_role;
 }
 
 # Messages that a sleeping session has missed stand for a change of everything.

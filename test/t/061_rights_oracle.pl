@@ -44,7 +44,7 @@ INSERT INTO orgusers.role_templates (policy, id, name, all_spaces) VALUES ('plan
 INSERT INTO orgusers.role_template_permissions VALUES ('plans_and_groups', 'writer', 'docs.write'), ('plans_and_groups', 'reader', 'docs.read'), ('plans_and_groups', 'user', 'docs.share');
 INSERT INTO orgusers.role_template_permissions SELECT 'plans_and_groups', 'admin', key FROM orgusers.permissions ON CONFLICT DO NOTHING;
 UPDATE orgusers.role_templates SET least_holders = 0;
-UPDATE orgusers.role_templates SET editable = true WHERE id IN ('writer', 'reader');
+UPDATE orgusers.role_templates SET editable = true WHERE id = 'reader';
 UPDATE orgusers.role_templates SET reaches_below = true WHERE id = 'writer';
 INSERT INTO orgusers.policies (id, title, default_plan, product_name, accept_url, mail_from, invitation_lifetime)
 	SELECT 'other', 'Other', default_plan, product_name, accept_url, mail_from, invitation_lifetime FROM orgusers.policies;
@@ -254,10 +254,10 @@ my $older = @changes;
 my @some = qw(docs.read docs.read docs.write docs.share users.invite);
 push @changes, (
 	sub { "INSERT INTO orgusers.role_permissions SELECT org_id, id, '@{[any(@some)]}' FROM orgusers.roles WHERE org_id = '$_[0]' AND name = '$_[3]' ON CONFLICT DO NOTHING" },
-	sub { "INSERT INTO orgusers.role_permissions SELECT org_id, id, '@{[any(@some)]}' FROM orgusers.roles WHERE template = '@{[any(qw(reader writer))]}' ON CONFLICT DO NOTHING" },
-	sub { "UPDATE orgusers.role_templates SET reaches_below = true WHERE id = '@{[any(qw(user reader writer))]}'" },
-	(sub { "UPDATE orgusers.roles SET edited = NOT edited WHERE org_id = '$_[0]' AND template = '@{[any(qw(reader writer))]}'" }) x 6,
-	(sub { "UPDATE orgusers.role_templates SET reaches_below = false WHERE id = '@{[any(qw(user reader writer))]}'" }) x 2,
+	sub { "INSERT INTO orgusers.role_permissions SELECT org_id, id, '@{[any(@some)]}' FROM orgusers.roles WHERE template = 'reader' ON CONFLICT DO NOTHING" },
+	sub { "UPDATE orgusers.role_templates SET reaches_below = true WHERE id = '@{[any(qw(user writer))]}'" },
+	(sub { "UPDATE orgusers.roles SET edited = NOT edited WHERE org_id = '$_[0]' AND template = 'reader'" }) x 6,
+	(sub { "UPDATE orgusers.role_templates SET reaches_below = false WHERE id = '@{[any(qw(user writer))]}'" }) x 2,
 	(sub { "DELETE FROM orgusers.role_permissions WHERE org_id = '$_[0]' AND permission = '@{[any(@some)]}'" }) x 2,
 	(sub { "DELETE FROM orgusers.role_permissions USING orgusers.roles r WHERE r.org_id = role_permissions.org_id AND r.id = role_id AND r.name = '$_[3]'" }) x 2,
 	(sub { "UPDATE orgusers.role_permissions SET permission = '@{[any(@some)]}' WHERE org_id = '$_[0]' AND permission = '@{[any(@some)]}'" }) x 2);

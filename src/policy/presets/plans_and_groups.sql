@@ -12,9 +12,9 @@ BEGIN
     INSERT INTO orgusers.policies (id, title, default_plan, product_name, accept_url, mail_from, invitation_lifetime, own_role_change, self_removal)
         VALUES ('plans_and_groups', 'Plans and groups', 'free', install_plans_and_groups.product_name,
                 install_plans_and_groups.accept_url, install_plans_and_groups.mail_from, '7 days', true, true);
-    INSERT INTO orgusers.role_templates (policy, id, name, founder, by_default, least_holders) VALUES
-        ('plans_and_groups', 'admin', 'ADMIN', true,  false, 1),
-        ('plans_and_groups', 'user',  'USER',  false, true,  0);
+    INSERT INTO orgusers.role_templates (policy, id, name, founder, by_default, least_holders, joinable) VALUES
+        ('plans_and_groups', 'admin', 'ADMIN', true,  false, 1, false),
+        ('plans_and_groups', 'user',  'USER',  false, true,  0, true);
     INSERT INTO orgusers.role_template_permissions (policy, template, permission)
         SELECT 'plans_and_groups', r.template, unnest(r.permissions) FROM (VALUES
             ('admin', '{organization.view,organization.rename,organization.delete,'
