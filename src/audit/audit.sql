@@ -185,7 +185,7 @@ BEGIN
           AND (list_audit.by_actor IS NULL OR a.actor_id = list_audit.by_actor)
           AND (list_audit.about_user IS NULL OR a.user_id = list_audit.about_user)
         ORDER BY a.id DESC
-        LIMIT least(greatest(list_audit.page, 1), 1000);
+        LIMIT least(greatest(coalesce(list_audit.page, 100), 1), 1000);
 END $$;
 COMMENT ON FUNCTION orgusers.list_audit(uuid, uuid, integer, text, uuid, uuid) IS 'The organization''s audit trail, newest first: of one table, by one actor or about one user (NULL: all), earlier than the entry with that id (NULL: from the newest), page rows at most (1 to 1000). actor and about are names as of now: the display name, or the address of a user of the organization without one; NULL for somebody who is gone. Columns as in the table audit_log. Needs audit.view. Raises what require() raises';
 

@@ -15,7 +15,7 @@ CREATE TABLE orgusers.seat_ledger (
     started_at timestamptz NOT NULL,
     ended_at   timestamptz NOT NULL,
     PRIMARY KEY (org_id, user_id, started_at),
-    CHECK (started_at < ended_at)
+    CHECK (started_at < ended_at AND isfinite(started_at) AND isfinite(ended_at))
 );
 COMMENT ON TABLE orgusers.seat_ledger IS 'Periods, now over, in which a user took a seat of an organization: from started_at to just before ended_at. What goes on is in memberships';
 COMMENT ON COLUMN orgusers.seat_ledger.user_id IS 'No foreign key: the user may be gone, the seat''s time is billed all the same';
@@ -27,7 +27,7 @@ CREATE TABLE orgusers.plan_ledger (
     ended_at   timestamptz NOT NULL,
     plan       text NOT NULL REFERENCES orgusers.plans ON UPDATE CASCADE,
     PRIMARY KEY (org_id, started_at),
-    CHECK (started_at < ended_at)
+    CHECK (started_at < ended_at AND isfinite(started_at) AND isfinite(ended_at))
 );
 CREATE INDEX plan_ledger_plan_idx ON orgusers.plan_ledger (plan);
 COMMENT ON TABLE orgusers.plan_ledger IS 'Periods, now over, in which an organization had a plan: from started_at to just before ended_at. The plan it has now is in subscriptions';

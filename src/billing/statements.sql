@@ -11,7 +11,8 @@ BEGIN ATOMIC
               UNION ALL
               SELECT s.plan, s.since, NULL FROM orgusers.subscriptions s WHERE s.org_id = seat_periods.org_id) AS p
     ), stretches AS (
-        SELECT had.plan, had.during FROM had
+        -- A plan that was left and taken again in one transaction went on.
+        SELECT had.plan, unnest(range_agg(had.during)) AS during FROM had GROUP BY had.plan
         UNION ALL
         SELECT NULL, unnest(tstzmultirange(tstzrange(NULL, NULL)) - coalesce((SELECT range_agg(had.during) FROM had), '{}'))
     ), seats AS (

@@ -10,7 +10,7 @@ CREATE TABLE orgusers.subscriptions (
     paid             boolean NOT NULL,
     billing_admin_id uuid,
     billing_cc       orgusers.email[] NOT NULL DEFAULT '{}' CHECK (cardinality(billing_cc) <= 20 AND array_position(billing_cc, NULL) IS NULL),
-    since            timestamptz NOT NULL DEFAULT now(),
+    since            timestamptz NOT NULL DEFAULT now() CHECK (isfinite(since)),
     FOREIGN KEY (plan, paid) REFERENCES orgusers.plans (id, paid) ON UPDATE CASCADE,
     FOREIGN KEY (org_id, billing_admin_id) REFERENCES orgusers.memberships (org_id, user_id),
     CONSTRAINT subscriptions_billing_admin_iff_paid CHECK (paid = (billing_admin_id IS NOT NULL))

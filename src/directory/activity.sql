@@ -38,6 +38,27 @@ CREATE TRIGGER forget_activity AFTER DELETE ON orgusers.memberships
     REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION orgusers.forget_activity();
 COMMENT ON TRIGGER forget_activity ON orgusers.memberships IS 'What is noted of users goes with their memberships';
 
+-- Apart from record_activity() so that the lock_timeout is for this alone.
+CREATE FUNCTION orgusers.note_activity(org_id uuid, user_id uuid, recent timestamptz) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '1ms' AS $$
+#variable_conflict use_column
+BEGIN
+    -- Another request of the user may be recording: it is neither waited for nor a reason to fail.
+    PERFORM FROM orgusers.last_activity a WHERE a.org_id = note_activity.org_id AND a.user_id = note_activity.user_id FOR UPDATE SKIP LOCKED;
+    IF FOUND THEN
+        UPDATE orgusers.last_activity a SET at = clock_timestamp()
+            WHERE a.org_id = note_activity.org_id AND a.user_id = note_activity.user_id AND a.at <= recent;
+    ELSIF NOT EXISTS (SELECT FROM orgusers.last_activity a WHERE a.org_id = note_activity.org_id AND a.user_id = note_activity.user_id) THEN
+        INSERT INTO orgusers.last_activity (org_id, user_id, at) VALUES (note_activity.org_id, note_activity.user_id, clock_timestamp())
+            ON CONFLICT DO NOTHING;
+    END IF;
+EXCEPTION WHEN serialization_failure OR lock_not_available OR foreign_key_violation THEN
+    -- At REPEATABLE READ another has recorded since this transaction began; or another is about to record the user's
+    -- first activity; or the user or the organization is being deleted, or just was.
+    RETURN;
+END $$;
+COMMENT ON FUNCTION orgusers.note_activity(uuid, uuid, timestamptz) IS 'Notes a user''s activity now, if what is noted is not after the time recent, and nobody else is about to. Internal';
+
 CREATE FUNCTION orgusers.record_activity(org_id uuid) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -58,19 +79,6 @@ BEGIN
     IF NOT FOUND THEN
         RETURN;
     END IF;
-    BEGIN
-        -- Another request of the user may be recording: it is neither waited for nor a reason to fail.
-        PERFORM FROM orgusers.last_activity a WHERE a.org_id = record_activity.org_id AND a.user_id = actor FOR UPDATE SKIP LOCKED;
-        IF FOUND THEN
-            UPDATE orgusers.last_activity a SET at = clock_timestamp()
-                WHERE a.org_id = record_activity.org_id AND a.user_id = actor AND a.at <= recent;
-        ELSIF NOT EXISTS (SELECT FROM orgusers.last_activity a WHERE a.org_id = record_activity.org_id AND a.user_id = actor) THEN
-            INSERT INTO orgusers.last_activity (org_id, user_id, at) VALUES (record_activity.org_id, actor, clock_timestamp())
-                ON CONFLICT DO NOTHING;
-        END IF;
-    EXCEPTION WHEN serialization_failure THEN
-        -- At REPEATABLE READ: another has recorded since this transaction began.
-        RETURN;
-    END;
+    PERFORM orgusers.note_activity(record_activity.org_id, actor, recent);
 END $$;
 COMMENT ON FUNCTION orgusers.record_activity(uuid) IS 'Notes that the actor is active in the organization now, for list_users(). Meant to be called with each request: it writes only when what is noted is older than the policy''s activity_interval, waits for no other request, and does nothing in a read-only transaction, as on a standby, nor where the actor is not an active user. OU001 nobody is signed in';

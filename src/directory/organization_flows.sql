@@ -59,11 +59,11 @@ COMMENT ON FUNCTION orgusers.checked_external_id(text) IS 'The external id, NULL
 CREATE FUNCTION orgusers.set_external_id(org_id uuid, external_id text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    UPDATE orgusers.organizations o SET external_id = orgusers.checked_external_id(set_external_id.external_id)
-        WHERE o.id = set_external_id.org_id;
-    IF NOT FOUND THEN
+    IF orgusers.lock_organization(set_external_id.org_id) IS NOT TRUE THEN
         RAISE EXCEPTION USING ERRCODE = 'OU101', MESSAGE = 'no such organization';
     END IF;
+    UPDATE orgusers.organizations o SET external_id = orgusers.checked_external_id(set_external_id.external_id)
+        WHERE o.id = set_external_id.org_id;
 END $$;
 COMMENT ON FUNCTION orgusers.set_external_id(uuid, text) IS 'Sets the number or key by which the application''s people know the organization, such as a customer number, which its mails name; NULL takes it away. Two organizations can have the same. For the trusted server. OU101 no such organization, OU106 not 1 to 200 characters, or with control characters or blanks at its ends';
 
@@ -127,7 +127,8 @@ COMMENT ON FUNCTION orgusers.create_my_organization(text, text, text) IS 'As cre
 CREATE FUNCTION orgusers.rename_organization(org_id uuid, name text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    PERFORM orgusers.require(rename_organization.org_id, 'organization.rename');
+    -- The lock, for the order of touched.h: the row is one that others wait for.
+    PERFORM orgusers.authorize_change(rename_organization.org_id, 'organization.rename');
     UPDATE orgusers.organizations o SET name = orgusers.checked_name('this name of an organization', rename_organization.name)
         WHERE o.id = rename_organization.org_id;
 END $$;

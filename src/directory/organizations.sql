@@ -31,7 +31,7 @@ COMMENT ON COLUMN orgusers.organizations.parent_id IS 'Account that this is a su
 COMMENT ON COLUMN orgusers.organizations.root_id IS 'Account at the root of the tree, the own id for an account; held equal to the parent''s by the foreign key, made by a trigger when it is left out';
 COMMENT ON COLUMN orgusers.organizations.external_id IS 'Number or key by which the application''s people know the organization, such as a customer number; NULL for none';
 COMMENT ON COLUMN orgusers.organizations.policy IS 'Rule-book that the organization follows';
-COMMENT ON COLUMN orgusers.organizations.time_zone IS 'Time zone of the organization: for times in its mails, and for the day that daily_invitations is about';
+COMMENT ON COLUMN orgusers.organizations.time_zone IS 'Time zone of the organization: for times in its mails, the day that daily_invitations is about, and the months of its statements, past ones too. Edited by the database''s owner';
 COMMENT ON COLUMN orgusers.organizations.epoch IS 'Counts the changes that the invariants guard. Updating it is the lock that such a change takes first, see lock_organization';
 SELECT pg_extension_config_dump('orgusers.organizations', '');
 
@@ -70,7 +70,7 @@ CREATE TABLE orgusers.memberships (
     joined_at      timestamptz NOT NULL DEFAULT now(),
     deactivated_at timestamptz,
     holds_seat     boolean NOT NULL DEFAULT true,
-    seat_since     timestamptz NOT NULL DEFAULT now(),
+    seat_since     timestamptz NOT NULL DEFAULT now() CHECK (isfinite(seat_since)),
     PRIMARY KEY (org_id, user_id),
     -- For the foreign keys that keep free roles apart; it is also how the organizations of a user are found.
     CONSTRAINT memberships_user_id_org_id_idx UNIQUE (user_id, org_id, holds_seat) INCLUDE (status),

@@ -91,9 +91,9 @@ BEGIN
     END IF;
     wanted := orgusers.known_permissions(permissions);
     PERFORM orgusers.require_permissions(create_role.org_id, wanted);
-    INSERT INTO orgusers.roles (org_id, id, policy, template, name, edited)
+    INSERT INTO orgusers.roles (org_id, id, policy, template, name, edited, further)
         VALUES (create_role.org_id, new_role, rules.id, coalesce(create_role."like", templates[1]),
-                orgusers.checked_name('this name of a role', create_role.name), true)
+                orgusers.checked_name('this name of a role', create_role.name), true, true)
         ON CONFLICT DO NOTHING;
     IF NOT FOUND THEN
         RAISE EXCEPTION USING ERRCODE = 'OU107', MESSAGE = 'the organization has a role of this name';

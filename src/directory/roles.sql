@@ -9,6 +9,7 @@ CREATE TABLE orgusers.roles (
     template   text NOT NULL,
     name       text NOT NULL CHECK (orgusers.is_name(name)),
     edited     boolean NOT NULL DEFAULT false,
+    further    boolean NOT NULL DEFAULT false,
     holds_seat boolean NOT NULL,
     editable   boolean GENERATED ALWAYS AS (CASE WHEN edited THEN true END) STORED,
     -- with what the cache of rights looks up of a role
@@ -22,6 +23,7 @@ CREATE TABLE orgusers.roles (
 COMMENT ON TABLE orgusers.roles IS 'Roles of an organization, made from its policy''s templates or later like one of them. Limits are always the template''s, permissions as long as the role is not edited';
 COMMENT ON COLUMN orgusers.roles.holds_seat IS 'The template''s own, made by a trigger when it is left out; held equal to it by the foreign key';
 COMMENT ON COLUMN orgusers.roles.edited IS 'What the role permits is in role_permissions; otherwise it is the template''s';
+COMMENT ON COLUMN orgusers.roles.further IS 'Made like the template beside the role that is the template''s own, with create_role(). It is never given by default';
 COMMENT ON COLUMN orgusers.roles.editable IS 'What the foreign key asks of the template: true for an edited role, NULL (nothing) for any other';
 SELECT pg_extension_config_dump('orgusers.roles', '');
 

@@ -151,7 +151,7 @@ BEGIN
           AND (list_spaces.after IS NULL OR s.name > list_spaces.after)
           AND (list_spaces.search IS NULL OR strpos(lower(s.name), lower(list_spaces.search)) > 0)
         ORDER BY s.name
-        LIMIT least(greatest(list_spaces.page, 1), 1000);
+        LIMIT least(greatest(coalesce(list_spaces.page, 100), 1), 1000);
 END $$;
 COMMENT ON FUNCTION orgusers.list_spaces(uuid, text, text, integer) IS 'Spaces of the organization that the actor may see (spaces.view there), in order of their names: those whose name contains search (NULL: all), behind the name after (NULL: from the first), page rows at most (1 to 1000). With each, how many users it is assigned to, directly or by groups, how many groups, and how many pending invitations. For any user of the organization and who reaches it from above; who sees none gets none. OU001 nobody is signed in, OU101 any other';
 
@@ -180,22 +180,23 @@ BEGIN
         WHERE list_space_users.after IS NULL OR u.email > list_space_users.after
         GROUP BY u.id, m.org_id, m.user_id
         ORDER BY u.email
-        LIMIT least(greatest(list_space_users.page, 1), 1000);
+        LIMIT least(greatest(coalesce(list_space_users.page, 100), 1), 1000);
 END $$;
 COMMENT ON FUNCTION orgusers.list_space_users(uuid, text, orgusers.email, integer) IS 'Users to whom a space, by name, is assigned, in order of their addresses, behind the address after (NULL: from the first), page rows at most (1 to 1000): active ones and deactivated ones, who stay until they are unassigned or removed. directly is false for who has it by groups only. Who reaches the space by a role for all spaces is not listed for that. Needs spaces.view there. OU001 nobody is signed in, OU101 neither a user of the organization nor reaching it from above, OU111 no such space that the actor sees';
 
 CREATE FUNCTION orgusers.set_user_permissions(org_id uuid, user_id uuid, permissions text[]) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    wanted text[];
-    held   text[];
+    permitted orgusers.memberships;
+    wanted    text[];
+    held      text[];
 BEGIN
     PERFORM orgusers.authorize_change(set_user_permissions.org_id, 'permissions.assign');
-    PERFORM orgusers.require_kind((orgusers.member(set_user_permissions.org_id, set_user_permissions.user_id)).holds_seat OR wanted = '{}',
-        'a free user has no single permissions');
+    permitted := orgusers.member(set_user_permissions.org_id, set_user_permissions.user_id);
     PERFORM orgusers.refuse_self(set_user_permissions.org_id, set_user_permissions.user_id,
         (orgusers.policy_of(set_user_permissions.org_id)).own_role_change, 'change the permissions of');
     wanted := orgusers.known_permissions(permissions);
+    PERFORM orgusers.require_kind(permitted.holds_seat OR wanted = '{}', 'a free user has no single permissions');
     held := ARRAY(SELECT mp.permission FROM orgusers.membership_permissions mp
                   WHERE mp.org_id = set_user_permissions.org_id AND mp.user_id = set_user_permissions.user_id);
     PERFORM orgusers.require_permissions(set_user_permissions.org_id,

@@ -230,6 +230,9 @@ CREATE FUNCTION orgusers.reactivate_user(org_id uuid, user_id uuid) RETURNS void
 BEGIN
     PERFORM orgusers.authorize_change(reactivate_user.org_id, 'users.deactivate');
     PERFORM orgusers.member(reactivate_user.org_id, reactivate_user.user_id);
+    -- Who reaches the organization from above would have the roles back that are held in it.
+    PERFORM orgusers.refuse_self(reactivate_user.org_id, reactivate_user.user_id,
+        (orgusers.policy_of(reactivate_user.org_id)).own_role_change, 'reactivate');
     PERFORM orgusers.require_over(reactivate_user.org_id, reactivate_user.user_id);
     UPDATE orgusers.memberships m SET status = 'active', deactivated_at = NULL
         WHERE m.org_id = reactivate_user.org_id AND m.user_id = reactivate_user.user_id AND m.status = 'deactivated';
@@ -238,4 +241,4 @@ BEGIN
         PERFORM orgusers.tell_user(reactivate_user.org_id, reactivate_user.user_id, 'user_reactivated');
     END IF;
 END $$;
-COMMENT ON FUNCTION orgusers.reactivate_user(uuid, uuid) IS 'Gives a deactivated user''s rights back, which takes a seat unless the user''s roles are free; the user gets mail. Does nothing for an active one. Needs users.deactivate. OU102 no such user there, OU108 role not the actor''s to give, OU301 no seat left, OU304 too many holders of a role, OU404 no mail template, and what require() raises';
+COMMENT ON FUNCTION orgusers.reactivate_user(uuid, uuid) IS 'Gives a deactivated user''s rights back, which takes a seat unless the user''s roles are free; the user gets mail. Does nothing for an active one. Needs users.deactivate. OU102 no such user there, OU108 role not the actor''s to give, OU109 oneself, OU301 no seat left, OU304 too many holders of a role, OU404 no mail template, and what require() raises';

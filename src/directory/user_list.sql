@@ -9,7 +9,7 @@ CREATE FUNCTION orgusers.list_users(org_id uuid, search text DEFAULT NULL, after
 #variable_conflict use_column
 DECLARE
     wanted  text[] := coalesce(statuses, '{active,deactivated}');
-    rows    bigint := least(greatest(page, 1), 1000);
+    rows    bigint := least(greatest(coalesce(page, 100), 1), 1000);
     moment  timestamptz := clock_timestamp();
     unknown text;
 BEGIN

@@ -1,4 +1,4 @@
--- What weakens the promises in this database, for its owner.
+-- What weakens the promises in this database, for its owner.  Every finding is provoked in test/pgtap/health.sql.
 
 CREATE FUNCTION orgusers.broken_references() RETURNS TABLE (relation regclass, reference name, broken bigint)
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -14,7 +14,7 @@ BEGIN
         CROSS JOIN LATERAL unnest(c.conkey, c.confkey) AS k (child, parent)
         JOIN pg_attribute f ON f.attrelid = c.conrelid AND f.attnum = k.child
         JOIN pg_attribute r ON r.attrelid = c.confrelid AND r.attnum = k.parent
-        WHERE c.contype = 'f' AND c.connamespace = 'orgusers'::regnamespace
+        WHERE c.contype = 'f' AND c.conparentid = 0 AND 'orgusers'::regnamespace IN (c.connamespace, (SELECT p.relnamespace FROM pg_class p WHERE p.oid = c.confrelid))
         GROUP BY c.oid, c.conrelid, c.confrelid, c.conname ORDER BY c.conrelid::regclass::text, c.conname
     LOOP
         relation := reference.child;
@@ -26,78 +26,119 @@ BEGIN
         END IF;
     END LOOP;
 END $$;
-COMMENT ON FUNCTION orgusers.broken_references() IS 'Foreign keys of the extension''s tables that rows break, and how many rows; reads all tables. Rows get there past the triggers only, as with session_replication_role = replica. Internal';
+COMMENT ON FUNCTION orgusers.broken_references() IS 'Foreign keys of the extension''s tables, and to them, that rows break, and how many rows; reads all these tables. Rows get there past the triggers only, as with session_replication_role = replica. Internal';
 
+-- Each part reads only what the rule is about: plans with a cap, role templates with a limit, policies with the switch.
 CREATE VIEW orgusers.broken_invariants AS
-    SELECT o.id AS org_id, 'seats' AS invariant,
+    SELECT s.org_id, 'seats' AS invariant,
            format('%s users have a seat, and the plan %s has %s.', used.users, p.title, p.seats) AS detail
-    FROM orgusers.organizations o
-    JOIN orgusers.subscriptions s ON s.org_id = o.id
-    JOIN orgusers.plans p ON p.id = s.plan
+    FROM orgusers.plans p
+    JOIN orgusers.subscriptions s ON s.plan = p.id
     CROSS JOIN LATERAL (SELECT count(*) AS users FROM orgusers.memberships m
-                        WHERE m.org_id = o.id AND m.status = 'active' AND m.holds_seat) AS used
-    WHERE used.users > p.seats
+                        WHERE m.org_id = s.org_id AND m.status = 'active' AND m.holds_seat) AS used
+    WHERE p.seats IS NOT NULL AND used.users > p.seats
     UNION ALL
     SELECT o.id, 'holders', format('%s users hold the role %s, which has %s at least%s.', held.users, t.name, t.least_holders,
                                    coalesce(' and ' || t.most_holders || ' at most', ''))
-    FROM orgusers.organizations o
-    JOIN orgusers.role_templates t ON t.policy = o.policy AND (t.least_holders > 0 OR t.most_holders IS NOT NULL)
+    FROM orgusers.role_templates t
+    JOIN orgusers.organizations o ON o.policy = t.policy
     CROSS JOIN LATERAL (SELECT count(*) AS users FROM orgusers.roles r
                         JOIN orgusers.membership_roles mr ON mr.org_id = r.org_id AND mr.role_id = r.id
                         JOIN orgusers.memberships m ON m.org_id = mr.org_id AND m.user_id = mr.user_id AND m.status = 'active'
                         WHERE r.org_id = o.id AND r.template = t.id) AS held
-    WHERE held.users > t.most_holders
-       -- a sub-account can be without somebody in charge
-       OR (held.users < t.least_holders AND o.parent_id IS NULL AND EXISTS (SELECT FROM orgusers.memberships m WHERE m.org_id = o.id))
+    WHERE (t.least_holders > 0 OR t.most_holders IS NOT NULL)
+      AND (held.users > t.most_holders
+           -- Not where the role was never given: in an organization whose users have no roles yet, and in a sub-account,
+           -- which is run from above.
+           OR held.users < t.least_holders
+              AND (held.users > 0 OR o.parent_id IS NULL AND EXISTS (SELECT FROM orgusers.membership_roles mr WHERE mr.org_id = o.id)))
     UNION ALL
     SELECT s.org_id, 'billing admin', 'The billing admin is not an active user.'
     FROM orgusers.subscriptions s JOIN orgusers.memberships m ON m.org_id = s.org_id AND m.user_id = s.billing_admin_id
     WHERE m.status <> 'active'
     UNION ALL
-    SELECT m.org_id, 'spaces', format('User %s is assigned to %s spaces, and a role allows %s.', m.user_id, held.spaces, held.most)
-    FROM orgusers.memberships m
-    CROSS JOIN LATERAL (
-        SELECT (SELECT count(DISTINCT a.space_id) FROM orgusers.assigned_spaces a WHERE a.org_id = m.org_id AND a.user_id = m.user_id) AS spaces,
-               (SELECT min(t.most_spaces) FROM orgusers.held_roles h
-                JOIN orgusers.roles r ON r.org_id = h.org_id AND r.id = h.role_id
-                JOIN orgusers.role_templates t ON t.policy = r.policy AND t.id = r.template
-                WHERE h.org_id = m.org_id AND h.user_id = m.user_id) AS most) AS held
-    WHERE EXISTS (SELECT FROM orgusers.role_templates t WHERE t.most_spaces IS NOT NULL) AND held.spaces > held.most
+    SELECT m.org_id, 'spaces', format('User %s is assigned to %s spaces, and a role allows %s.', m.user_id, held.spaces, m.most)
+    FROM (SELECT h.org_id, h.user_id, min(t.most_spaces) AS most
+          FROM orgusers.role_templates t
+          JOIN orgusers.roles r ON r.policy = t.policy AND r.template = t.id
+          JOIN orgusers.held_roles h ON h.org_id = r.org_id AND h.role_id = r.id
+          WHERE t.most_spaces IS NOT NULL GROUP BY h.org_id, h.user_id) AS m
+    CROSS JOIN LATERAL (SELECT count(DISTINCT a.space_id) AS spaces FROM orgusers.assigned_spaces a
+                        WHERE a.org_id = m.org_id AND a.user_id = m.user_id) AS held
+    WHERE held.spaces > m.most
     UNION ALL
-    SELECT used.root_id, 'addresses', format('Address %s is used %s times in the account and its sub-accounts.', used.email, count(*))
-    FROM (SELECT o.root_id, o.policy, u.email FROM orgusers.memberships m
-          JOIN orgusers.organizations o ON o.id = m.org_id JOIN orgusers.users u ON u.id = m.user_id
+    SELECT used.root_id, 'addresses', format('Address %s is used in %s organizations of the tree.', used.email, count(DISTINCT used.id))
+    FROM (SELECT o.root_id, o.id, u.email FROM orgusers.policies p
+          JOIN orgusers.organizations o ON o.policy = p.id
+          JOIN orgusers.memberships m ON m.org_id = o.id JOIN orgusers.users u ON u.id = m.user_id
+          WHERE p.unique_in_tree
           UNION ALL
-          SELECT o.root_id, o.policy, i.email FROM orgusers.invitations i JOIN orgusers.organizations o ON o.id = i.org_id
-          WHERE i.status = 'pending' AND i.expires_at > now()) AS used
-    JOIN orgusers.policies p ON p.id = used.policy AND p.unique_in_tree
-    GROUP BY used.root_id, used.email HAVING count(*) > 1;
-COMMENT ON VIEW orgusers.broken_invariants IS 'Organizations in which one of the rules does not hold that triggers keep. An organization without any user is none. For the database''s owner';
+          SELECT o.root_id, o.id, i.email FROM orgusers.policies p
+          JOIN orgusers.organizations o ON o.policy = p.id
+          JOIN orgusers.invitations i ON i.org_id = o.id AND i.status = 'pending' AND i.expires_at > now()
+          WHERE p.unique_in_tree) AS used
+    GROUP BY used.root_id, used.email HAVING count(DISTINCT used.id) > 1;
+COMMENT ON VIEW orgusers.broken_invariants IS 'Organizations in which one of the rules does not hold that triggers keep. Limits of a rule-book that were changed bind the next change only, so holders, spaces and addresses can be here for that alone. For the database''s owner';
+
+CREATE FUNCTION orgusers.application_roles() RETURNS SETOF oid
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    WITH RECURSIVE may AS (
+        SELECT a.grantee AS role FROM pg_proc p CROSS JOIN LATERAL aclexplode(p.proacl) a
+        WHERE p.oid = 'orgusers.can(uuid, text)'::regprocedure AND a.grantee <> 0
+        UNION
+        SELECT m.member FROM may JOIN pg_auth_members m ON m.roleid = may.role JOIN pg_roles r ON r.oid = m.member
+        -- of superusers, who have every role, those that were made a member
+        WHERE r.rolsuper OR pg_has_role(m.member, may.role, 'USAGE')
+    )
+    SELECT may.role FROM may WHERE may.role <> (SELECT p.proowner FROM pg_proc p WHERE p.oid = 'orgusers.can(uuid, text)'::regprocedure);
+END;
+COMMENT ON FUNCTION orgusers.application_roles() IS 'Roles that may ask for rights, by grant_to() or as members that inherit from such a role; without the owner. Internal';
+
+CREATE FUNCTION orgusers.settings_at_start() RETURNS TABLE (name text, value text, place text)
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT lower(split_part(c.setting, '=', 1)), substr(c.setting, strpos(c.setting, '=') + 1),
+           coalesce(' for role ' || quote_ident(r.rolname), '') || coalesce(' in database ' || quote_ident(d.datname), '')
+    FROM pg_db_role_setting s CROSS JOIN LATERAL unnest(s.setconfig) AS c (setting)
+    LEFT JOIN pg_roles r ON r.oid = s.setrole
+    LEFT JOIN pg_database d ON d.oid = s.setdatabase
+    WHERE s.setdatabase = 0 OR d.datname = current_database()
+    UNION ALL
+    SELECT s.name, s.reset_val, ' for all' FROM pg_settings s
+    WHERE NOT EXISTS (SELECT FROM pg_db_role_setting o CROSS JOIN LATERAL unnest(o.setconfig) AS c (setting)
+                      WHERE lower(split_part(c.setting, '=', 1)) = lower(s.name) AND substr(c.setting, strpos(c.setting, '=') + 1) = s.reset_val);
+END;
+COMMENT ON FUNCTION orgusers.settings_at_start() IS 'Settings with which sessions in this database begin: of roles and of the database, and else of this session. Internal';
 
 CREATE FUNCTION orgusers.health_check(thorough boolean DEFAULT false)
     RETURNS TABLE (severity text, finding text, detail text, hint text)
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    mail record;
 BEGIN
     -- Roles that no policy holds
     RETURN QUERY
         SELECT 'error', 'an application role bypasses row level security', format('Role %I.', r.rolname),
                'ALTER ROLE ... NOSUPERUSER NOBYPASSRLS, or revoke what grant_to() gave it.'
-        FROM pg_proc p CROSS JOIN LATERAL aclexplode(p.proacl) a JOIN pg_roles r ON r.oid = a.grantee
-        WHERE p.oid = 'orgusers.can(uuid, text)'::regprocedure AND a.grantee <> p.proowner AND (r.rolsuper OR r.rolbypassrls)
-        ORDER BY r.rolname;
+        FROM orgusers.application_roles() a (role) JOIN pg_roles r ON r.oid = a.role
+        WHERE r.rolsuper OR r.rolbypassrls ORDER BY r.rolname;
     RETURN QUERY
         SELECT 'error', 'an application role can become the extension''s owner', format('Role %I.', r.rolname),
                'REVOKE the membership in the owner''s role.'
-        FROM pg_proc p CROSS JOIN LATERAL aclexplode(p.proacl) a JOIN pg_roles r ON r.oid = a.grantee
-        WHERE p.oid = 'orgusers.can(uuid, text)'::regprocedure AND a.grantee <> p.proowner AND NOT r.rolsuper AND pg_has_role(r.oid, p.proowner, 'MEMBER')
-        ORDER BY r.rolname;
+        FROM orgusers.application_roles() a (role) JOIN pg_roles r ON r.oid = a.role
+        JOIN pg_proc p ON p.oid = 'orgusers.can(uuid, text)'::regprocedure
+        WHERE NOT r.rolsuper AND pg_has_role(r.oid, p.proowner, 'MEMBER') ORDER BY r.rolname;
     RETURN QUERY
         SELECT 'error', 'everybody may call a function or read a table of the extension', format('%s.', o.called), 'REVOKE ALL ... FROM PUBLIC.'
         FROM (SELECT p.oid::regprocedure::text AS called, coalesce(p.proacl, acldefault('f', p.proowner)) AS acl
               FROM pg_proc p WHERE p.pronamespace = 'orgusers'::regnamespace
               UNION ALL
               SELECT c.oid::regclass::text, coalesce(c.relacl, acldefault('r', c.relowner))
-              FROM pg_class c WHERE c.relnamespace = 'orgusers'::regnamespace AND c.relkind IN ('r', 'v')) AS o
+              FROM pg_class c WHERE c.relnamespace = 'orgusers'::regnamespace AND c.relkind IN ('r', 'v')
+              UNION ALL
+              SELECT format('%s (%I)', c.oid::regclass, a.attname), a.attacl
+              FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid WHERE c.relnamespace = 'orgusers'::regnamespace AND a.attacl IS NOT NULL) AS o
         WHERE EXISTS (SELECT FROM aclexplode(o.acl) a WHERE a.grantee = 0)
         ORDER BY o.called;
 
@@ -109,8 +150,11 @@ BEGIN
         FROM pg_class c
         WHERE c.relnamespace <> 'orgusers'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
           AND NOT (c.relrowsecurity AND c.relforcerowsecurity)
+          AND NOT EXISTS (SELECT FROM orgusers.protected_tables t WHERE t.relation = c.oid)
+          -- What refers to users or plans alone belongs to no organization.
           AND EXISTS (SELECT FROM pg_constraint f JOIN pg_class o ON o.oid = f.confrelid
-                      WHERE f.conrelid = c.oid AND f.contype = 'f' AND o.relnamespace = 'orgusers'::regnamespace)
+                      WHERE f.conrelid = c.oid AND f.contype = 'f' AND o.relnamespace = 'orgusers'::regnamespace
+                        AND (o.relname = 'organizations' OR EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = o.oid AND a.attname = 'org_id')))
         ORDER BY c.oid::regclass::text;
     RETURN QUERY
         SELECT 'error', 'a protected table''s policies are not in force', format('Table %s.', t.relation),
@@ -124,63 +168,57 @@ BEGIN
           AND EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid)
         ORDER BY c.oid::regclass::text;
     RETURN QUERY
-        SELECT 'error', 'a trigger of the extension does not fire', format('Trigger %I on %s.', t.tgname, t.tgrelid::regclass),
+        SELECT 'error', 'a trigger of the extension does not fire', format('Trigger %I on %s%s.', t.tgname, t.tgrelid::regclass,
+                   coalesce(', of the foreign key ' || quote_ident(f.conname), '')),
                format('ALTER TABLE ... ENABLE %sTRIGGER.', CASE WHEN t.tgname ~ '^rights_' THEN 'ALWAYS ' ELSE '' END)
         FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+        LEFT JOIN pg_constraint f ON f.oid = t.tgconstraint AND f.contype = 'f'
         WHERE c.relnamespace = 'orgusers'::regnamespace
           AND (t.tgenabled IN ('D', 'R') OR (t.tgname ~ '^rights_' AND t.tgenabled <> 'A'))
         ORDER BY t.tgrelid::regclass::text, t.tgname;
     RETURN QUERY
-        SELECT 'error', 'sessions begin with triggers off', format('session_replication_role is %s%s%s.', split_part(s.setting, '=', 2),
-                   coalesce(format(' for role %I', r.rolname), ''), coalesce(format(' in database %I', d.datname), '')),
-               'ALTER ROLE or ALTER DATABASE ... RESET session_replication_role.'
-        FROM (SELECT 'session_replication_role=' || current_setting('session_replication_role') AS setting, NULL::oid AS setrole, NULL::oid AS setdatabase
-              UNION
-              SELECT c.setting, x.setrole, x.setdatabase FROM pg_db_role_setting x CROSS JOIN LATERAL unnest(x.setconfig) AS c (setting)
-              WHERE x.setdatabase = 0 OR x.setdatabase = (SELECT o.oid FROM pg_database o WHERE o.datname = current_database())) AS s
-        LEFT JOIN pg_roles r ON r.oid = s.setrole
-        LEFT JOIN pg_database d ON d.oid = s.setdatabase
-        WHERE s.setting LIKE 'session\_replication\_role=%' AND s.setting NOT LIKE '%=origin';
+        SELECT 'error', 'sessions begin with triggers off', format('session_replication_role is %s%s.', s.value, s.place),
+               'RESET session_replication_role, for the role or database or in the server''s configuration.'
+        FROM orgusers.settings_at_start() s WHERE s.name = 'session_replication_role' AND s.value = 'replica' ORDER BY s.place;
     RETURN QUERY
-        SELECT 'error', 'a user is given to sessions that nobody has signed in to', format('orgusers.user_id is set%s%s.',
-                   coalesce(format(' for role %I', r.rolname), ''), coalesce(format(' in database %I', d.datname), '')),
-               'ALTER ROLE or ALTER DATABASE ... RESET orgusers.user_id.'
-        FROM pg_db_role_setting s CROSS JOIN LATERAL unnest(s.setconfig) AS c (setting)
-        LEFT JOIN pg_roles r ON r.oid = s.setrole
-        LEFT JOIN pg_database d ON d.oid = s.setdatabase
-        WHERE c.setting LIKE 'orgusers.user\_id=_%';
+        SELECT 'error', 'a user is given to sessions that nobody has signed in to', format('orgusers.user_id is set%s.', s.place),
+               'RESET orgusers.user_id, for the role or database or in the server''s configuration.'
+        FROM orgusers.settings_at_start() s WHERE s.name = 'orgusers.user_id' AND s.value <> '' ORDER BY s.place;
     RETURN QUERY
         SELECT 'error', 'library and extension are of different versions',
                format('The library is %s, the extension %s.', orgusers.version(), e.extversion), 'ALTER EXTENSION orgusers UPDATE, and restart sessions.'
         FROM pg_extension e WHERE e.extname = 'orgusers' AND e.extversion <> orgusers.version();
     RETURN QUERY
-        SELECT 'warning', 'the log shows bound parameters of statements that fail', 'log_parameter_max_length_on_error is not 0.',
+        SELECT 'warning', 'the log shows bound parameters of statements that fail', format('log_parameter_max_length_on_error is %s%s.', s.value, s.place),
                'Set it to 0: bound invitation tokens would be logged as they came.'
-        WHERE current_setting('log_parameter_max_length_on_error') <> '0';
+        FROM orgusers.settings_at_start() s WHERE s.name = 'log_parameter_max_length_on_error' AND s.value <> '0' ORDER BY s.place;
 
     -- Mail
+    SELECT * INTO mail FROM orgusers.mail_status();
     RETURN QUERY
         SELECT 'warning', 'invitations cannot be mailed', 'There is no mailer key in use.',
                'Run "orgusers-mailer keygen --out FILE" and register the public key with add_mailer_key().'
         WHERE EXISTS (SELECT FROM orgusers.policies) AND NOT EXISTS (SELECT FROM orgusers.mailer_keys k WHERE k.retired_at IS NULL);
     RETURN QUERY
-        SELECT 'error', 'mail has been given up', format('%s mails; the latest error: %s.', s.dead,
-                   (SELECT m.last_error FROM orgusers.mail_outbox m WHERE m.status = 'dead' ORDER BY m.changed_at DESC LIMIT 1)),
-               'Mend the cause, then requeue_mail().'
-        FROM orgusers.mail_status() s WHERE s.dead > 0;
+        SELECT 'error', 'mail has been given up', format('%s mails; the latest error: %s.', mail.dead,
+                   coalesce((SELECT m.last_error FROM orgusers.mail_outbox m WHERE m.status = 'dead' ORDER BY m.changed_at DESC LIMIT 1), 'none')),
+               'Mend the cause, then requeue_mail(), or let purge_mail() delete them.'
+        WHERE mail.dead > 0;
     RETURN QUERY
-        SELECT 'error', 'mail is not sent', format('The mail that waits longest has been due for %s%s.', date_trunc('second', s.oldest_due),
+        SELECT 'error', 'mail is not sent', format('The mail that waits longest has been due for %s%s.', date_trunc('second', mail.oldest_due),
                    CASE WHEN EXISTS (SELECT FROM pg_stat_activity a WHERE a.application_name = 'orgusers-mailer') THEN '' ELSE ', and no mailer is connected' END),
                'Start orgusers-mailer, or look at its log.'
-        FROM orgusers.mail_status() s WHERE s.oldest_due > interval '15 minutes';
+        WHERE mail.oldest_due > interval '15 minutes';
     RETURN QUERY
-        SELECT 'warning', 'mail of another installation is held back', format('%s mails came with a dump.', s.held), 'adopt_mail() if this database takes its place.'
-        FROM orgusers.mail_status() s WHERE s.held > 0;
+        SELECT 'warning', 'mail of another installation is held back', format('%s mails came with a dump.', mail.held), 'adopt_mail() if this database takes its place.'
+        WHERE mail.held > 0;
 
     -- Rules that do not hold
     RETURN QUERY
-        SELECT 'error', 'a rule does not hold in an organization', format('Organization %s, %s: %s', b.org_id, b.invariant, b.detail),
-               'Triggers were off when this was written. Mend the rows with triggers on.'
+        SELECT CASE WHEN b.invariant IN ('seats', 'billing admin') THEN 'error' ELSE 'warning' END,
+               'a rule does not hold in an organization', format('Organization %s, %s: %s', b.org_id, b.invariant, b.detail),
+               CASE WHEN b.invariant IN ('seats', 'billing admin') THEN 'Triggers were off when this was written. Mend the rows with triggers on.'
+                    ELSE 'The rule was changed since, and binds the next change; or triggers were off when this was written.' END
         FROM orgusers.broken_invariants b ORDER BY b.org_id, b.invariant, b.detail;
     IF thorough THEN
         RETURN QUERY
@@ -189,4 +227,4 @@ BEGIN
             FROM orgusers.broken_references() b;
     END IF;
 END $$;
-COMMENT ON FUNCTION orgusers.health_check(boolean) IS 'What weakens the promises in this database, a row for each finding, none when all is well. severity: error, a promise does not hold or may not; warning, something is missing or may be meant so. Looks at roles and grants, tables that refer to organizations, triggers and settings, mail that is stuck, and organizations in which a rule is broken; thorough also reads every table for broken foreign keys. For the database''s owner; pg_read_all_stats lets it see whether a mailer is connected';
+COMMENT ON FUNCTION orgusers.health_check(boolean) IS 'What weakens the promises in this database, a row for each finding, none when all is well. severity: error, a promise does not hold or may not; warning, something is missing or may be meant so. Looks at roles and grants, tables that refer to organizations, triggers and settings, mail that is stuck, and organizations in which a rule does not hold; thorough (NULL is no) also reads every table for broken foreign keys. For the database''s owner';

@@ -106,16 +106,23 @@ BEGIN
         RETURN accept.org_id;
     END IF;
     PERFORM orgusers.require_inviter(invitation, 'OU210');
+    -- Who reaches the organization from above, or has changed the address, would give roles to themselves.
+    PERFORM orgusers.refuse_self(invitation.org_id, invitation.invited_by,
+        (orgusers.policy_of(invitation.org_id)).own_role_change, 'accept an invitation from');
 
     PERFORM orgusers.enroll(invitation.org_id, actor,
         ARRAY(SELECT ir.role_id FROM orgusers.invitation_roles ir
               WHERE ir.org_id = invitation.org_id AND ir.invitation_id = invitation.id), invitation.invited_by);
-    INSERT INTO orgusers.group_members (org_id, group_id, user_id)
-        SELECT ig.org_id, ig.group_id, actor FROM orgusers.invitation_groups ig
-        WHERE ig.org_id = invitation.org_id AND ig.invitation_id = invitation.id ON CONFLICT DO NOTHING;
-    INSERT INTO orgusers.space_members (org_id, space_id, user_id)
-        SELECT s.org_id, s.space_id, actor FROM orgusers.invitation_spaces s
-        WHERE s.org_id = invitation.org_id AND s.invitation_id = invitation.id ON CONFLICT DO NOTHING;
+    IF EXISTS (SELECT FROM orgusers.invitation_groups ig WHERE ig.org_id = invitation.org_id AND ig.invitation_id = invitation.id) THEN
+        INSERT INTO orgusers.group_members (org_id, group_id, user_id)
+            SELECT ig.org_id, ig.group_id, actor FROM orgusers.invitation_groups ig
+            WHERE ig.org_id = invitation.org_id AND ig.invitation_id = invitation.id ON CONFLICT DO NOTHING;
+    END IF;
+    IF EXISTS (SELECT FROM orgusers.invitation_spaces s WHERE s.org_id = invitation.org_id AND s.invitation_id = invitation.id) THEN
+        INSERT INTO orgusers.space_members (org_id, space_id, user_id)
+            SELECT s.org_id, s.space_id, actor FROM orgusers.invitation_spaces s
+            WHERE s.org_id = invitation.org_id AND s.invitation_id = invitation.id ON CONFLICT DO NOTHING;
+    END IF;
     UPDATE orgusers.invitations i SET status = 'accepted', answered_by = actor, closed_at = clock_timestamp()
         WHERE i.org_id = invitation.org_id AND i.id = invitation.id;
     PERFORM orgusers.withdraw_mail(invitation.org_id, invitation.id);
@@ -136,7 +143,7 @@ BEGIN
     SELECT * INTO opened FROM orgusers.invitation_by_token(token);
     RETURN orgusers.accept(opened.org_id, opened.invitation_id, token);
 END $$;
-COMMENT ON FUNCTION orgusers.accept_invitation(orgusers.invitation_token) IS 'Accepts the invitation that a token opens; returns the organization''s id, also when the actor has accepted it before. Pass the token as a bound parameter of its type: then the server''s log shows no usable token. Any signed-in user with the invited address: a token that came by mail proves it, one from invitation_link() needs it verified before. OU001 nobody is signed in, OU110 deactivated there, OU113 a user there, with roles of the other kind (free or not), OU203 the token opens nothing, OU204 expired, OU205 answered or canceled, OU206 for another address, OU207 address not verified, OU210 the inviter''s authority has ended, OU301 no seat left, OU304 too many holders of a role, OU306 more spaces than a role can have, OU307 the address is used elsewhere in the tree, OU404 no mail template';
+COMMENT ON FUNCTION orgusers.accept_invitation(orgusers.invitation_token) IS 'Accepts the invitation that a token opens; returns the organization''s id, also when the actor has accepted it before. Pass the token as a bound parameter of its type: then the server''s log shows no usable token. Any signed-in user with the invited address: a token that came by mail proves it, one from invitation_link() needs it verified before. OU001 nobody is signed in, OU109 sent by the actor, where the policy forbids users to change their own roles, OU110 deactivated there, OU113 a user there, with roles of the other kind (free or not), OU203 the token opens nothing, OU204 expired, OU205 answered or canceled, OU206 for another address, OU207 address not verified, OU210 the inviter''s authority has ended, OU301 no seat left, OU304 too many holders of a role, OU306 more spaces than a role can have, OU307 the address is used elsewhere in the tree, OU404 no mail template';
 
 CREATE FUNCTION orgusers.register_and_accept(token orgusers.invitation_token, email orgusers.email, display_name text DEFAULT NULL,
                                              locale text DEFAULT NULL, id uuid DEFAULT NULL)

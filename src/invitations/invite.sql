@@ -1,13 +1,20 @@
 -- The administrator's side: inviting, sending again, withdrawing.
 
 CREATE FUNCTION orgusers.mail_people(about uuid) RETURNS jsonb
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    SELECT jsonb_strip_nulls(jsonb_build_object(
-        'inviter', (SELECT coalesce(a.display_name, a.email::text) FROM orgusers.users a WHERE a.id = orgusers.current_user_id()),
-        'inviter_email', (SELECT a.email::text FROM orgusers.users a WHERE a.id = orgusers.current_user_id()),
-        'user', (SELECT coalesce(u.display_name, u.email::text) FROM orgusers.users u WHERE u.id = about)));
-END;
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    actor  orgusers.users;
+    person orgusers.users;
+BEGIN
+    SELECT * INTO actor FROM orgusers.users u WHERE u.id = orgusers.current_user_id();
+    IF about IS NOT NULL THEN
+        SELECT * INTO person FROM orgusers.users u WHERE u.id = about;
+    END IF;
+    RETURN jsonb_strip_nulls(jsonb_build_object(
+        'inviter', coalesce(actor.display_name, actor.email::text),
+        'inviter_email', actor.email::text,
+        'user', coalesce(person.display_name, person.email::text)));
+END $$;
 COMMENT ON FUNCTION orgusers.mail_people(uuid) IS 'Mail placeholders for the actor (inviter, inviter_email) and the user it is about (user). Internal';
 
 CREATE FUNCTION orgusers.wants_seat(invitation orgusers.invitations) RETURNS boolean
@@ -19,18 +26,21 @@ END $$;
 COMMENT ON FUNCTION orgusers.wants_seat(orgusers.invitations) IS 'Whether whoever accepts the invitation takes a seat: its roles are not free. Internal';
 
 CREATE FUNCTION orgusers.free_seats(org_id uuid) RETURNS bigint
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    SELECT p.seats
-        - (SELECT count(*) FROM orgusers.memberships m WHERE m.org_id = s.org_id AND m.status = 'active' AND m.holds_seat)
-        - CASE WHEN (orgusers.policy_of(s.org_id)).pending_holds_seat
-               THEN (SELECT count(*) FROM orgusers.invitations i
-                     WHERE i.org_id = s.org_id AND i.status = 'pending' AND i.expires_at > clock_timestamp()
-                       AND orgusers.wants_seat(i))
-               ELSE 0 END
-    FROM orgusers.subscriptions s JOIN orgusers.plans p ON p.id = s.plan
-    WHERE s.org_id = free_seats.org_id AND p.seats IS NOT NULL;
-END;
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    seats bigint;
+BEGIN
+    SELECT p.seats INTO seats FROM orgusers.subscriptions s JOIN orgusers.plans p ON p.id = s.plan WHERE s.org_id = free_seats.org_id;
+    IF seats IS NULL THEN
+        RETURN NULL;
+    END IF;
+    seats := seats - (SELECT count(*) FROM orgusers.memberships m WHERE m.org_id = free_seats.org_id AND m.status = 'active' AND m.holds_seat);
+    IF (orgusers.policy_of(free_seats.org_id)).pending_holds_seat THEN
+        seats := seats - (SELECT count(*) FROM orgusers.invitations i
+                          WHERE i.org_id = free_seats.org_id AND i.status = 'pending' AND i.expires_at > clock_timestamp() AND orgusers.wants_seat(i));
+    END IF;
+    RETURN seats;
+END $$;
 COMMENT ON FUNCTION orgusers.free_seats(uuid) IS 'Seats that the organization can still give; NULL without a cap. Internal';
 
 CREATE FUNCTION orgusers.require_seat(org_id uuid) RETURNS void
@@ -45,7 +55,7 @@ END $$;
 COMMENT ON FUNCTION orgusers.require_seat(uuid) IS 'Raises OU301 when the organization has no seat to invite somebody to. Internal';
 
 CREATE FUNCTION orgusers.send_invitations(org_id uuid, ids uuid[]) RETURNS void
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     key   orgusers.mailer_keys := orgusers.mailer_key();
     mails orgusers.mail[];
@@ -132,7 +142,7 @@ BEGIN
     ELSE
         role_ids := ARRAY(SELECT r.id FROM orgusers.roles r
                           JOIN orgusers.role_templates t ON t.policy = r.policy AND t.id = r.template
-                          WHERE r.org_id = invitation_gift.org_id AND t.by_default);
+                          WHERE r.org_id = invitation_gift.org_id AND t.by_default AND NOT r.further);
     END IF;
     group_ids := orgusers.group_ids(invitation_gift.org_id, invitation_gift.groups);
     takes_seat := orgusers.takes_seat(invitation_gift.org_id, role_ids);
@@ -189,8 +199,9 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION orgusers.insert_invitations(uuid, orgusers.wanted_invitation[]) IS 'Makes the rows of those invitations that are not refused, and cancels the expired ones that they replace. Internal';
 
+-- The plan is the same however many rows there are, and takes longer to make than to carry out for one.
 CREATE FUNCTION orgusers.invite(org_id uuid, invitations jsonb, send boolean) RETURNS SETOF orgusers.wanted_invitation
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     rules  orgusers.policies;
     seats  bigint;
@@ -285,10 +296,12 @@ BEGIN
     PERFORM orgusers.take_quota(invite.org_id, cardinality(made));
     INSERT INTO orgusers.invitation_roles (org_id, invitation_id, role_id)
         SELECT invite.org_id, w.id, unnest(w.role_ids) FROM unnest(wanted) w WHERE w.refusal IS NULL;
-    INSERT INTO orgusers.invitation_groups (org_id, invitation_id, group_id)
-        SELECT invite.org_id, w.id, unnest(w.group_ids) FROM unnest(wanted) w WHERE w.refusal IS NULL;
-    INSERT INTO orgusers.invitation_spaces (org_id, invitation_id, space_id)
-        SELECT invite.org_id, w.id, unnest(w.space_ids) FROM unnest(wanted) w WHERE w.refusal IS NULL;
+    IF EXISTS (SELECT FROM unnest(wanted) w WHERE w.group_ids <> '{}' OR w.space_ids <> '{}') THEN
+        INSERT INTO orgusers.invitation_groups (org_id, invitation_id, group_id)
+            SELECT invite.org_id, w.id, unnest(w.group_ids) FROM unnest(wanted) w WHERE w.refusal IS NULL;
+        INSERT INTO orgusers.invitation_spaces (org_id, invitation_id, space_id)
+            SELECT invite.org_id, w.id, unnest(w.space_ids) FROM unnest(wanted) w WHERE w.refusal IS NULL;
+    END IF;
     IF made <> '{}' AND invite.send IS NOT FALSE THEN
         PERFORM orgusers.send_invitations(invite.org_id, made);
     END IF;

@@ -100,7 +100,7 @@ BEGIN
         chosen := orgusers.role_ids(joining_roles.org_id, names);
     ELSE
         chosen := ARRAY(SELECT r.id FROM orgusers.roles r JOIN orgusers.role_templates t ON t.policy = r.policy AND t.id = r.template
-                        WHERE r.org_id = joining_roles.org_id AND t.by_default);
+                        WHERE r.org_id = joining_roles.org_id AND t.by_default AND NOT r.further);
     END IF;
     PERFORM orgusers.require_joinable(joining_roles.org_id, chosen);
     PERFORM orgusers.takes_seat(joining_roles.org_id, chosen);
@@ -119,7 +119,10 @@ DECLARE
     token  orgusers.invitation_token;
 BEGIN
     PERFORM orgusers.authorize_change(create_join_link.org_id, 'joining.manage');
-    IF (most_uses > 0) IS NOT TRUE OR (lifetime BETWEEN '1 minute' AND '1 year') IS NOT TRUE THEN
+    -- Months compare as 30 days each, so many years less some more days can pass for a short time; by their seconds, too,
+    -- they are not both short.
+    IF (most_uses > 0) IS NOT TRUE
+       OR (lifetime BETWEEN '1 minute' AND '1 year' AND extract(epoch FROM lifetime) BETWEEN 60 AND 366 * 86400) IS NOT TRUE THEN
         RAISE EXCEPTION USING ERRCODE = 'OU009', MESSAGE = 'a join link is for one use at least, and for one minute to one year',
             HINT = 'A link can be revoked earlier, with revoke_join_link().';
     END IF;
@@ -252,12 +255,13 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'OU210', MESSAGE = 'who made this link may not let people join with these roles any more',
             HINT = 'Ask another user of the organization for a new link.';
     END IF;
+    PERFORM orgusers.refuse_self(link.org_id, link.created_by, (orgusers.policy_of(link.org_id)).own_role_change, 'join by a link from');
     PERFORM orgusers.enroll(link.org_id, actor, given, link.created_by);
     UPDATE orgusers.join_links l SET uses = l.uses + 1 WHERE l.org_id = link.org_id AND l.id = link.id;
     PERFORM orgusers.check_now();
     RETURN link.org_id;
 END $$;
-COMMENT ON FUNCTION orgusers.join_organization(orgusers.invitation_token) IS 'Makes the actor a user of the organization that a join link leads to, with the link''s roles; returns its id, also when the actor is a user of it already: then nothing changes and no use is counted. Pass the token as a bound parameter of its type: then the server''s log shows no usable token. Any signed-in user with a verified address. OU001 nobody is signed in, OU110 deactivated there, OU203 the token opens no join link, OU207 address not verified, OU210 the authority of who made the link has ended, OU213 role no longer joinable or gone, OU214 revoked, used up or expired, OU301 no seat left, OU304 too many holders of a role, OU307 a user elsewhere in the tree of account and sub-accounts, OU404 no mail template for the welcome';
+COMMENT ON FUNCTION orgusers.join_organization(orgusers.invitation_token) IS 'Makes the actor a user of the organization that a join link leads to, with the link''s roles; returns its id, also when the actor is a user of it already: then nothing changes and no use is counted. Pass the token as a bound parameter of its type: then the server''s log shows no usable token. Any signed-in user with a verified address. OU001 nobody is signed in, OU109 made by the actor, where the policy forbids users to change their own roles, OU110 deactivated there, OU203 the token opens no join link, OU207 address not verified, OU210 the authority of who made the link has ended, OU213 role no longer joinable or gone, OU214 revoked, used up or expired, OU301 no seat left, OU304 too many holders of a role, OU307 a user elsewhere in the tree of account and sub-accounts, OU404 no mail template for the welcome';
 
 -- Join domains.
 

@@ -21,7 +21,7 @@ BEGIN
           AND (before IS NULL OR i.id < before)
           AND (wanted IS NULL OR orgusers.status_now(i) = wanted)
         ORDER BY i.id DESC
-        LIMIT least(greatest(page, 1), 1000);
+        LIMIT least(greatest(coalesce(page, 100), 1), 1000);
 END $$;
 COMMENT ON FUNCTION orgusers.list_invitations(uuid, text, uuid, integer) IS 'Invitations of the organization, newest first: those whose status is wanted (pending, expired, accepted, declined, canceled; NULL: all), older than the one with the id before (NULL: from the newest), page rows at most (1 to 1000). spaces are those that the invitation itself assigns and the actor may see. Needs users.view. Raises what require() raises';
 

@@ -13,10 +13,10 @@ COMMENT ON COLUMN orgusers.invitation_quota.day IS 'Date in the organization''s 
 SELECT pg_extension_config_dump('orgusers.invitation_quota', '');
 
 CREATE FUNCTION orgusers.today(org_id uuid) RETURNS date
-    LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    SELECT (clock_timestamp() AT TIME ZONE o.time_zone)::date FROM orgusers.organizations o WHERE o.id = today.org_id;
-END;
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (SELECT (clock_timestamp() AT TIME ZONE o.time_zone)::date FROM orgusers.organizations o WHERE o.id = today.org_id);
+END $$;
 COMMENT ON FUNCTION orgusers.today(uuid) IS 'The date in the organization''s time zone, by the clock. Internal';
 
 CREATE FUNCTION orgusers.quota_left(org_id uuid) RETURNS integer
@@ -45,13 +45,14 @@ CREATE FUNCTION orgusers.take_quota(org_id uuid, wanted integer) RETURNS void
 #variable_conflict use_column
 DECLARE
     most    integer := (orgusers.policy_of(take_quota.org_id)).daily_invitations;
-    today   date := orgusers.today(take_quota.org_id);
+    today   date;
     taken   integer;
     refusal text[];
 BEGIN
     IF most IS NULL OR wanted < 1 THEN
         RETURN;
     END IF;
+    today := orgusers.today(take_quota.org_id);
     -- The row is what parallel sessions queue behind: the later one adds to what the earlier one has committed.
     INSERT INTO orgusers.invitation_quota AS q (org_id, user_id, day, used)
         SELECT take_quota.org_id, orgusers.current_user_id(), today, wanted WHERE wanted <= most

@@ -66,7 +66,7 @@ CREATE TYPE orgusers.mail AS (
 COMMENT ON TYPE orgusers.mail IS 'One of the mails that enqueue_mails() enqueues. Internal';
 
 CREATE FUNCTION orgusers.enqueue_mails(org_id uuid, kind text, variables jsonb, mails orgusers.mail[]) RETURNS uuid[]
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS
 $$
 DECLARE
     about   record;

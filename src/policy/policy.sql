@@ -108,8 +108,9 @@ CREATE TABLE orgusers.role_templates (
     UNIQUE (policy, name),
     UNIQUE (policy, id, editable),
     CHECK (most_spaces IS NULL OR NOT all_spaces),
-    -- Who edits a role gives what they have in the organization, which need not be theirs in its sub-accounts.
-    CHECK (NOT editable OR (least_holders = 0 AND most_holders IS NULL AND NOT founder AND NOT reaches_below))
+    -- Who edits a role gives what they have in the organization, which need not be theirs in its sub-accounts; and users
+    -- of a free role with everything in it would take no seat.
+    CHECK (NOT editable OR (least_holders = 0 AND most_holders IS NULL AND NOT founder AND NOT reaches_below AND holds_seat))
 );
 COMMENT ON TABLE orgusers.role_templates IS 'Roles that every organization under the policy has. What such a role permits is the template''s, for all its organizations at once';
 COMMENT ON COLUMN orgusers.role_templates.founder IS 'Given to the user who makes an organization';
@@ -119,7 +120,7 @@ COMMENT ON COLUMN orgusers.role_templates.most_holders IS 'No change may leave a
 COMMENT ON COLUMN orgusers.role_templates.most_spaces IS 'Most spaces that can be assigned to a holder, directly and by groups; NULL is no limit. Of several roles the smallest counts. A lowered number binds the next change about each user';
 COMMENT ON COLUMN orgusers.role_templates.holds_seat IS 'Holders take a seat of the plan; otherwise the role is free. A user holds roles of one kind only; who holds a free one has no groups and no single permissions beside it. Cannot change while somebody holds the role (23503)';
 COMMENT ON COLUMN orgusers.role_templates.reaches_below IS 'What the role permits in an account it permits in all its sub-accounts, too';
-COMMENT ON COLUMN orgusers.role_templates.editable IS 'An organization may change what its role permits, delete the role, and make further roles like it. Never a founder''s role, one with a least or greatest number of holders, or one that reaches below';
+COMMENT ON COLUMN orgusers.role_templates.editable IS 'An organization may change what its role permits, delete the role, and make further roles like it. Never a founder''s role, one with a least or greatest number of holders, one that reaches below, or a free one';
 COMMENT ON COLUMN orgusers.role_templates.joinable IS 'The role can be given by join links and join domains, without an invitation';
 COMMENT ON COLUMN orgusers.role_templates.in_charge IS 'Given to the person who is put in charge of a new sub-account; where no role is marked, the founder''s roles are';
 COMMENT ON COLUMN orgusers.role_templates.all_spaces IS 'Holders reach every space of the organization; otherwise only the spaces assigned to them or to their groups';

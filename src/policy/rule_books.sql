@@ -18,7 +18,8 @@ CREATE FUNCTION orgusers.create_policy(id text, based_on text DEFAULT NULL, titl
                                        accept_url text DEFAULT NULL, mail_from orgusers.email DEFAULT NULL) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    rules orgusers.policies;
+    rules   orgusers.policies;
+    heading text := coalesce(create_policy.title, btrim(replace(upper(left(create_policy.id, 1)) || substr(create_policy.id, 2), '_', ' ')));
 BEGIN
     IF (create_policy.id ~ '^[a-z][a-z0-9_]{0,62}$') IS NOT TRUE THEN
         RAISE EXCEPTION USING ERRCODE = 'OU106', MESSAGE = 'this id of a policy is not usable',
@@ -36,7 +37,7 @@ BEGIN
         END IF;
         -- Whole rows: a switch that is added to a table is copied without a word here.
         rules.id := create_policy.id;
-        rules.title := coalesce(create_policy.title, replace(initcap(left(create_policy.id, 1)) || substr(create_policy.id, 2), '_', ' '));
+        rules.title := heading;
         rules.product_name := coalesce(create_policy.product_name, rules.product_name);
         rules.accept_url := coalesce(create_policy.accept_url, rules.accept_url);
         rules.mail_from := coalesce(create_policy.mail_from, rules.mail_from);
@@ -53,9 +54,7 @@ BEGIN
             SELECT (jsonb_populate_record(t, jsonb_build_object('policy', create_policy.id))).* FROM orgusers.mail_templates t WHERE t.policy = based_on;
     ELSE
         INSERT INTO orgusers.policies (id, title, default_plan, product_name, accept_url, mail_from, invitation_lifetime)
-            VALUES (create_policy.id,
-                    coalesce(create_policy.title, replace(initcap(left(create_policy.id, 1)) || substr(create_policy.id, 2), '_', ' ')),
-                    'basic', coalesce(create_policy.product_name, 'Example'),
+            VALUES (create_policy.id, heading, 'basic', coalesce(create_policy.product_name, 'Example'),
                     coalesce(create_policy.accept_url, 'https://example.org/invitation#{{token}}'),
                     coalesce(create_policy.mail_from, 'no-reply@example.org'), '7 days');
         PERFORM orgusers.install_mail_templates(create_policy.id);
@@ -200,7 +199,9 @@ CREATE FUNCTION orgusers.refresh_roles(policy text, template text DEFAULT NULL) 
 DECLARE
     given bigint;
 BEGIN
-    IF NOT EXISTS (SELECT FROM orgusers.policies p WHERE p.id = refresh_roles.policy) THEN
+    -- Whoever refreshes at the same moment waits, and then finds the roles made.
+    PERFORM FROM orgusers.policies p WHERE p.id = refresh_roles.policy FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
         RAISE EXCEPTION USING ERRCODE = 'OU105', MESSAGE = 'no such policy',
             HINT = 'The table orgusers.policies lists them.';
     ELSIF refresh_roles.template IS NOT NULL
@@ -216,7 +217,7 @@ BEGIN
         FROM orgusers.role_templates t JOIN orgusers.organizations o ON o.policy = t.policy
         WHERE t.policy = refresh_roles.policy
           AND CASE WHEN refresh_roles.template IS NULL THEN NOT t.editable ELSE t.id = refresh_roles.template END
-          AND NOT EXISTS (SELECT FROM orgusers.roles r WHERE r.org_id = o.id AND r.template = t.id);
+          AND NOT EXISTS (SELECT FROM orgusers.roles r WHERE r.org_id = o.id AND r.template = t.id AND NOT r.further);
     GET DIAGNOSTICS given = ROW_COUNT;
     RETURN given;
 EXCEPTION WHEN unique_violation THEN

@@ -292,6 +292,7 @@ SELECT results_eq($$SELECT email::text FROM orgusers.list_users(org('Acme'), 'BO
 SELECT is_empty($$SELECT * FROM orgusers.list_users(org('Acme'), '%')$$, 'A1: a percent sign in the search is itself');
 SELECT results_eq($$SELECT email::text FROM orgusers.list_users(org('Acme'), NULL, 'Ann@Example.org', 1)$$, ARRAY['bob@example.org'], 'A1: the next page begins behind the address given');
 SELECT is((SELECT count(*)::int FROM orgusers.list_users(org('Acme'), page => 0)), 1, 'A1: a page has at least one row');
+SELECT is((SELECT count(*) FROM orgusers.list_users(org('Acme'), page => NULL)), (SELECT count(*) FROM orgusers.list_users(org('Acme'))), 'A1: NULL is no size of a page, so the usual one');
 
 -- A14 and A12: several organizations
 SELECT lives_ok($$SELECT orgusers.create_my_organization('Beta', 'plans_and_groups')$$, 'A14: a user founds a second organization');

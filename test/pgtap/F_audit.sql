@@ -167,6 +167,7 @@ SELECT results_eq(format('SELECT id, actor_id, db_role, action, relation, user_i
 SELECT results_eq(format('SELECT id FROM orgusers.list_audit(%1$L, page => 3) UNION ALL SELECT l.id FROM (SELECT id FROM orgusers.list_audit(%1$L, page => 3) OFFSET 2) p, orgusers.list_audit(%1$L, p.id, 4) l', :'acme'),
     'SELECT id FROM orgusers.audit_log ORDER BY id DESC LIMIT 7', 'F3: in pages');
 SELECT is((SELECT count(*)::int FROM orgusers.list_audit(:'acme', page => 0)), 1, 'F3: of one row at least');
+SELECT is((SELECT count(*) FROM orgusers.list_audit(:'acme', page => NULL)), (SELECT count(*) FROM orgusers.list_audit(:'acme')), 'F3: NULL is no size of a page, so the usual one');
 SELECT results_eq(format('SELECT DISTINCT actor, relation FROM orgusers.list_audit(%L, of_relation => ''invitations'')', :'acme'), $$VALUES ('Ann', 'invitations')$$, 'F3: of one table');
 SELECT set_eq(format('SELECT DISTINCT about, relation FROM orgusers.list_audit(%L, about_user => person(''bob''))', :'acme'), $$VALUES ('Bob', 'memberships'), ('Bob', 'membership_roles')$$, 'F3: about one user, by name after the removal too');
 SELECT is((SELECT count(*)::int FROM orgusers.list_audit(:'acme', by_actor => person('bob'))), 0, 'F3: by one actor');

@@ -26,6 +26,8 @@ SELECT is((SELECT title FROM orgusers.policies WHERE id = 'my_customer_hub'), 'M
 SELECT lives_ok($$SELECT orgusers.create_policy('titled', 'cases', 'With a title', 'Papers', 'https://papers.example/i#{{token}}', 'post@papers.example')$$, 'F7: or given, with product, page and sender');
 SELECT results_eq($$SELECT title, product_name, accept_url, mail_from::text, invitation_lifetime FROM orgusers.policies WHERE id = 'titled'$$,
     $$VALUES ('With a title', 'Papers', 'https://papers.example/i#{{token}}', 'post@papers.example', '30 days'::interval)$$, 'F7: which the copy has');
+SELECT lives_ok($$SELECT orgusers.create_policy('long_id_')$$, 'F7: an id can end with an underscore');
+SELECT results_eq($$SELECT title FROM orgusers.policies WHERE id = 'long_id_'$$, $$VALUES ('Long id')$$, 'F7: the title then does not');
 SELECT throws_ok(format('SELECT orgusers.create_policy(%s)', args), state, NULL, 'F7: refused: ' || what) FROM (VALUES
     ($$'my_cases', 'cases'$$, 'OU107', 'an id in use'), ($$'x', 'none'$$, 'OU105', 'a rule-book to copy that does not exist'),
     ($$NULL$$, 'OU106', 'no id'), ($$'My cases'$$, 'OU106', 'an id with a blank'), ($$''$$, 'OU106', 'an empty id'), ($$repeat('x', 64)$$, 'OU106', 'a long id'),

@@ -294,8 +294,27 @@ SELECT throws_ok($$SELECT * FROM orgusers.billing_statement(org('Cases'), '2024-
 SET LOCAL ROLE regress_ou_server;
 SELECT is((SELECT amount FROM orgusers.billing_statement_of(org('Cases'), '2024-01-01') WHERE kind = 'due'), 30.00, 'C6: the trusted server needs no actor');
 
--- The organization and all of its ledgers
+-- C6: several changes of the plan in one transaction
 RESET ROLE;
+SELECT act('ann');
+SELECT orgusers.create_organization('Swap', 'plans_and_groups') \g /dev/null
+UPDATE orgusers.memberships SET seat_since = now() - interval '100 days' WHERE org_id = org('Swap');
+UPDATE orgusers.subscriptions SET since = now() - interval '100 days' WHERE org_id = org('Swap');
+SELECT orgusers.set_plan(org('Swap'), 'team', person('ann')) \g /dev/null
+DELETE FROM orgusers.plan_ledger WHERE org_id = org('Swap');
+UPDATE orgusers.subscriptions SET since = now() - interval '90 days' WHERE org_id = org('Swap');
+CREATE TEMP TABLE before_swap AS SELECT * FROM orgusers.billing_statement_of(org('Swap'), current_date);
+SELECT orgusers.set_plan(org('Swap'), p, CASE WHEN p <> 'free' THEN person('ann') END) FROM unnest(ARRAY['large', 'euro', 'free', 'team']) p \g /dev/null
+SELECT results_eq($$SELECT * FROM orgusers.billing_statement_of(org('Swap'), current_date)$$, 'SELECT * FROM before_swap', 'C6: a plan that is left and taken again in one transaction has gone on');
+SELECT is((SELECT count(*) FROM orgusers.seat_usage_of(org('Swap'), now() - interval '80 days', now())), 1::bigint, 'C6: in the usage, too');
+SELECT isnt_empty($$SELECT FROM before_swap WHERE kind IN ('seat', 'plan_change') AND amount = 30.00$$, 'C6: there was something to be changed');
+SELECT is(pg_temp.tried(s), '23514', 'C6: refused, as a statement would never end: ' || s) FROM unnest(ARRAY[
+    $$UPDATE orgusers.memberships SET seat_since = '-infinity'$$, $$UPDATE orgusers.memberships SET seat_since = 'infinity'$$, $$UPDATE orgusers.subscriptions SET since = '-infinity'$$,
+    $$INSERT INTO orgusers.seat_ledger SELECT id, person('gus'), '-infinity', now() FROM orgusers.organizations$$,
+    $$INSERT INTO orgusers.plan_ledger SELECT id, '-infinity', now(), 'team' FROM orgusers.organizations$$]) s;
+DELETE FROM orgusers.organizations WHERE id = org('Swap');
+
+-- The organization and all of its ledgers
 SELECT lives_ok($$DELETE FROM orgusers.organizations WHERE id = org('Cases')$$, 'C6: an organization is deleted with its ledgers');
 SELECT is_empty($$SELECT FROM orgusers.seat_ledger UNION ALL SELECT FROM orgusers.plan_ledger$$, 'C6: nothing of them is left');
 
