@@ -18,8 +18,8 @@ typedef enum OrgusersPath
 	ORGUSERS_OWN_PERMISSIONS,	/* user: org_id, permission */
 	ORGUSERS_GROUPS,			/* user [, organization]: org_id, group_id */
 	ORGUSERS_GROUP_ROLES,		/* organization, group: role_id */
-	ORGUSERS_ROLE,				/* organization, role: policy, template, edited,
-								 * name */
+	ORGUSERS_ROLE,				/* organization, role: policy, template, edited */
+	ORGUSERS_ROLE_NAME,			/* organization, role: name */
 	ORGUSERS_ROLE_PERMISSIONS,	/* organization, role: permission */
 	ORGUSERS_DIRECT_SPACES,		/* organization, user: space_id */
 	ORGUSERS_GROUP_SPACES,		/* organization, group: space_id */

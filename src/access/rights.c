@@ -603,9 +603,9 @@ static bool
 has_name(OrgusersReading *reading, const pg_uuid_t *org_id,
 		 const pg_uuid_t *role_id, const char *name)
 {
-	orgusers_read(reading, ORGUSERS_ROLE, org_id, role_id);
-	return orgusers_read_next(reading, ORGUSERS_ROLE) &&
-		strcmp(orgusers_read_text(reading, ORGUSERS_ROLE, 3), name) == 0;
+	orgusers_read(reading, ORGUSERS_ROLE_NAME, org_id, role_id);
+	return orgusers_read_next(reading, ORGUSERS_ROLE_NAME) &&
+		strcmp(orgusers_read_text(reading, ORGUSERS_ROLE_NAME, 0), name) == 0;
 }
 
 /*

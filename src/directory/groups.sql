@@ -21,7 +21,7 @@ CREATE TABLE orgusers.group_members (
     FOREIGN KEY (org_id, user_id, holds_seat) REFERENCES orgusers.memberships (org_id, user_id, holds_seat) ON DELETE CASCADE
 );
 CREATE INDEX group_members_org_id_group_id_idx ON orgusers.group_members (org_id, group_id);
-CREATE INDEX group_members_user_id_org_id_idx ON orgusers.group_members (user_id, org_id);
+CREATE INDEX group_members_user_id_org_id_idx ON orgusers.group_members (user_id, org_id, group_id);
 COMMENT ON TABLE orgusers.group_members IS 'Who is in which group';
 COMMENT ON COLUMN orgusers.group_members.holds_seat IS 'Always true: free users are in no group';
 SELECT pg_extension_config_dump('orgusers.group_members', '');

@@ -89,7 +89,7 @@ CREATE TABLE orgusers.memberships (
     seat_since     timestamptz NOT NULL DEFAULT now() CHECK (isfinite(seat_since)),
     PRIMARY KEY (org_id, user_id),
     -- For the foreign keys that keep free roles apart; it is also how the organizations of a user are found.
-    CONSTRAINT memberships_user_id_org_id_idx UNIQUE (user_id, org_id, holds_seat),
+    CONSTRAINT memberships_user_id_org_id_idx UNIQUE (user_id, org_id, holds_seat) INCLUDE (status),
     CHECK ((status = 'deactivated') = (deactivated_at IS NOT NULL))
 );
 COMMENT ON TABLE orgusers.memberships IS 'Who is a user of which organization';

@@ -12,7 +12,8 @@ CREATE TABLE orgusers.roles (
     further    boolean NOT NULL DEFAULT false,
     holds_seat boolean NOT NULL,
     editable   boolean GENERATED ALWAYS AS (CASE WHEN edited THEN true END) STORED,
-    PRIMARY KEY (org_id, id),
+    -- with what the cache of rights looks up of a role
+    PRIMARY KEY (org_id, id) INCLUDE (policy, template, edited),
     UNIQUE (org_id, id, holds_seat),
     UNIQUE (org_id, name),
     FOREIGN KEY (org_id, policy) REFERENCES orgusers.organizations (id, policy) ON DELETE CASCADE,
@@ -58,7 +59,7 @@ CREATE TABLE orgusers.membership_roles (
     FOREIGN KEY (org_id, role_id, holds_seat) REFERENCES orgusers.roles (org_id, id, holds_seat) ON DELETE CASCADE
 );
 CREATE INDEX membership_roles_org_id_role_id_idx ON orgusers.membership_roles (org_id, role_id);
-CREATE INDEX membership_roles_user_id_org_id_idx ON orgusers.membership_roles (user_id, org_id);
+CREATE INDEX membership_roles_user_id_org_id_idx ON orgusers.membership_roles (user_id, org_id, role_id);
 COMMENT ON TABLE orgusers.membership_roles IS 'Roles that a user holds directly; further ones come with groups';
 COMMENT ON COLUMN orgusers.membership_roles.holds_seat IS 'The user''s and the role''s own; held equal to both by the foreign keys';
 SELECT pg_extension_config_dump('orgusers.membership_roles', '');
@@ -73,7 +74,7 @@ CREATE TABLE orgusers.membership_permissions (
     FOREIGN KEY (org_id, user_id, holds_seat) REFERENCES orgusers.memberships (org_id, user_id, holds_seat) ON DELETE CASCADE
 );
 CREATE INDEX membership_permissions_permission_idx ON orgusers.membership_permissions (permission);
-CREATE INDEX membership_permissions_user_id_org_id_idx ON orgusers.membership_permissions (user_id, org_id);
+CREATE INDEX membership_permissions_user_id_org_id_idx ON orgusers.membership_permissions (user_id, org_id, permission);
 COMMENT ON TABLE orgusers.membership_permissions IS 'Permissions that a user has by itself, beside those of roles; in all spaces';
 COMMENT ON COLUMN orgusers.membership_permissions.holds_seat IS 'Always true: free users have none';
 SELECT pg_extension_config_dump('orgusers.membership_permissions', '');

@@ -496,7 +496,7 @@ meanwhile('what ExecutorFinish does', "WITH u AS (UPDATE notes SET allowed = org
 		'REINDEX INDEX CONCURRENTLY orgusers.memberships_user_id_org_id_idx',
 		'REINDEX TABLE orgusers.membership_roles',
 		'REINDEX TABLE CONCURRENTLY orgusers.membership_roles',
-		'DROP INDEX orgusers.group_members_user_id_org_id_idx; CREATE INDEX group_members_user_id_org_id_idx ON orgusers.group_members (user_id, org_id)',
+		'DROP INDEX orgusers.group_members_user_id_org_id_idx; CREATE INDEX group_members_user_id_org_id_idx ON orgusers.group_members (user_id, org_id, group_id)',
 		'VACUUM FULL orgusers.roles',
 		'ALTER TABLE orgusers.memberships ADD COLUMN extra text',
 		'ALTER TABLE orgusers.memberships DROP COLUMN extra')
@@ -511,7 +511,7 @@ meanwhile('what ExecutorFinish does', "WITH u AS (UPDATE notes SET allowed = org
 	}
 	$writer->must('DROP INDEX orgusers.membership_roles_user_id_org_id_idx');
 	is($by_role->ask($holds), 'ERROR 42P01', 'without its index, a question fails');
-	$writer->must('CREATE INDEX membership_roles_user_id_org_id_idx ON orgusers.membership_roles (user_id, org_id)');
+	$writer->must('CREATE INDEX membership_roles_user_id_org_id_idx ON orgusers.membership_roles (user_id, org_id, role_id)');
 	is($by_role->must($holds), 't', 'and with it, is answered');
 	$_->quit for $reader, $by_role;
 }
