@@ -93,9 +93,10 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION orgusers.require(uuid, text) IS 'Returns when the actor has the permission in the organization, else raises: OU001 nobody is signed in, OU101 the actor neither is an active user of the organization nor reaches it from an account above (whether it exists is not told), OU002 the permission is missing';
 
--- In PL/pgSQL, which keeps its plans; question by question, so that what is seldom asked is seldom planned.
-CREATE FUNCTION orgusers.may_grant(user_id uuid, org_id uuid, role_id uuid) RETURNS boolean
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+-- In PL/pgSQL, which keeps its plans; question by question, so that what is seldom asked is seldom planned.  STABLE: by
+-- the snapshot of who asks.
+CREATE FUNCTION orgusers.grants_role(user_id uuid, org_id uuid, role_id uuid) RETURNS boolean
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     given record;
 BEGIN
@@ -103,12 +104,12 @@ BEGIN
         FROM orgusers.roles r
         JOIN orgusers.role_templates t ON t.policy = r.policy AND t.id = r.template
         JOIN orgusers.organizations o ON o.id = r.org_id
-        WHERE r.org_id = may_grant.org_id AND r.id = may_grant.role_id;
+        WHERE r.org_id = grants_role.org_id AND r.id = grants_role.role_id;
     IF NOT EXISTS (SELECT FROM orgusers.memberships m
                    JOIN orgusers.held_roles h ON h.org_id = m.org_id AND h.user_id = m.user_id
                    JOIN orgusers.roles own ON own.org_id = h.org_id AND own.id = h.role_id
                    JOIN orgusers.role_template_grants g ON g.policy = own.policy AND g.template = own.template
-                   WHERE m.user_id = may_grant.user_id AND m.org_id = may_grant.org_id AND m.status = 'active'
+                   WHERE m.user_id = grants_role.user_id AND m.org_id = grants_role.org_id AND m.status = 'active'
                      AND g.policy = given.policy AND g.grantable = given.template) THEN
         IF given.parent_id IS NULL THEN
             RETURN false;
@@ -116,7 +117,7 @@ BEGIN
         IF NOT EXISTS (SELECT FROM orgusers.acting_roles a
                        JOIN orgusers.roles own ON own.org_id = a.account_id AND own.id = a.role_id
                        JOIN orgusers.role_template_grants g ON g.policy = own.policy AND g.template = own.template
-                       WHERE a.user_id = may_grant.user_id AND a.org_id = may_grant.org_id
+                       WHERE a.user_id = grants_role.user_id AND a.org_id = grants_role.org_id
                          AND g.policy = given.policy AND g.grantable = given.template) THEN
             RETURN false;
         END IF;
@@ -126,7 +127,12 @@ BEGIN
         RETURN true;
     END IF;
     RETURN NOT EXISTS (SELECT FROM orgusers.role_rights p
-                       WHERE p.org_id = may_grant.org_id AND p.role_id = may_grant.role_id
-                         AND NOT orgusers.has_right(may_grant.user_id, may_grant.org_id, p.permission));
+                       WHERE p.org_id = grants_role.org_id AND p.role_id = grants_role.role_id
+                         AND NOT orgusers.has_right(grants_role.user_id, grants_role.org_id, p.permission));
 END $$;
-COMMENT ON FUNCTION orgusers.may_grant(uuid, uuid, uuid) IS 'Whether the user may give that role of the organization to others and take it: a role that counts for the user there (held there, or in an account above and reaching down) grants it, and, when what it permits is the organization''s to edit, the user has everywhere all that it permits. Internal';
+COMMENT ON FUNCTION orgusers.grants_role(uuid, uuid, uuid) IS 'What may_grant() says, by the snapshot that it is called with. Internal';
+
+CREATE FUNCTION orgusers.may_grant(user_id uuid, org_id uuid, role_id uuid) RETURNS boolean
+    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'orgusers_may_grant';
+COMMENT ON FUNCTION orgusers.may_grant(uuid, uuid, uuid) IS 'Whether the user may give that role of the organization to others and take it, now, whatever the transaction''s snapshot: a role that counts for the user there (held there, or in an account above and reaching down) grants it, and, when what it permits is the organization''s to edit, the user has everywhere all that it permits. Internal';

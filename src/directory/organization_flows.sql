@@ -80,6 +80,9 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION USING ERRCODE = 'OU105', MESSAGE = 'no such policy',
             HINT = 'The table orgusers.policies lists them; the database''s owner installs them.';
+    ELSIF make_organization.id = '00000000-0000-0000-0000-000000000000' THEN
+        RAISE EXCEPTION USING ERRCODE = 'OU107', MESSAGE = 'this id of an organization is in use',
+            HINT = 'It stands in the audit trail for what all organizations share.';
     END IF;
     INSERT INTO orgusers.organizations (id, parent_id, name, external_id, policy, time_zone)
         VALUES (make_organization.id, make_organization.parent_id, orgusers.checked_name('this name of an organization', make_organization.name),

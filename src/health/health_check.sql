@@ -200,7 +200,8 @@ BEGIN
                'Run "orgusers-mailer keygen --out FILE" and register the public key with add_mailer_key().'
         WHERE EXISTS (SELECT FROM orgusers.policies) AND NOT EXISTS (SELECT FROM orgusers.mailer_keys k WHERE k.retired_at IS NULL);
     RETURN QUERY
-        SELECT 'error', 'mail has been given up', format('%s mails; the latest error: %s.', mail.dead,
+        -- It can be an address that does not exist.
+        SELECT 'warning', 'mail has been given up', format('%s mails; the latest error: %s.', mail.dead,
                    coalesce((SELECT m.last_error FROM orgusers.mail_outbox m WHERE m.status = 'dead' ORDER BY m.changed_at DESC LIMIT 1), 'none')),
                'Mend the cause, then requeue_mail(), or let purge_mail() delete them.'
         WHERE mail.dead > 0;

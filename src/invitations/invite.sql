@@ -1,4 +1,4 @@
--- The administrator's side: inviting, sending again, withdrawing.
+-- The administrator's side: inviting, sending again, canceling.
 
 CREATE FUNCTION orgusers.mail_people(about uuid) RETURNS jsonb
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -242,7 +242,7 @@ BEGIN
                     THEN ARRAY['OU208', 'this address has declined an invitation', 'Remove that invitation first, with remove_invitation().']
                     WHEN NOT former.expired
                     THEN ARRAY['OU208', 'this address has a pending invitation to the organization',
-                               'Send it again with resend_invitation(), or withdraw it with cancel_invitation().']
+                               'Send it again with resend_invitation(), or cancel it with cancel_invitation().']
                     WHEN rules.unique_in_tree AND orgusers.tree_refusal(invite.org_id, a.email) IS NOT NULL
                     THEN orgusers.tree_refusal(invite.org_id, a.email)
                     WHEN NOT orgusers.is_locale(a.locale)
@@ -495,7 +495,7 @@ BEGIN
     PERFORM orgusers.enqueue_mail(canceled.org_id, 'invitation_canceled', canceled.email,
         concat_ws(' ', canceled.first_name, canceled.last_name), canceled.locale, orgusers.mail_people(NULL));
 END $$;
-COMMENT ON FUNCTION orgusers.cancel_invitation(uuid, uuid) IS 'Withdraws a pending or expired invitation: none of its tokens opens it any more, and the address gets mail about it. Needs users.invite. OU205 answered or canceled, OU211 no such invitation, OU404 no mail template, and what require() raises';
+COMMENT ON FUNCTION orgusers.cancel_invitation(uuid, uuid) IS 'Cancels a pending or expired invitation: none of its tokens opens it any more, and the address gets mail about it. Needs users.invite. OU205 answered or canceled, OU211 no such invitation, OU404 no mail template, and what require() raises';
 
 CREATE FUNCTION orgusers.remove_invitation(org_id uuid, id uuid) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -506,7 +506,7 @@ BEGIN
     removed := orgusers.invitation(remove_invitation.org_id, remove_invitation.id);
     IF removed.status = 'pending' AND removed.expires_at > clock_timestamp() THEN
         RAISE EXCEPTION USING ERRCODE = 'OU205', MESSAGE = 'the invitation is pending',
-            HINT = 'Withdraw it first, with cancel_invitation().';
+            HINT = 'Cancel it first, with cancel_invitation().';
     END IF;
     PERFORM orgusers.withdraw_mail(removed.org_id, removed.id);
     DELETE FROM orgusers.invitations i WHERE i.org_id = removed.org_id AND i.id = removed.id;

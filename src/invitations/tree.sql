@@ -21,7 +21,7 @@ BEGIN
                      WHERE i.email = tree_refusal.email AND i.status = 'pending' AND i.expires_at > clock_timestamp()
                        AND t.root_id = root AND t.id <> tree_refusal.org_id) THEN
         RETURN ARRAY['OU307', 'the address is used elsewhere in the account and its sub-accounts',
-                     'It is a user''s or in a pending invitation there; remove the user or withdraw the invitation first.'];
+                     'It is a user''s or in a pending invitation there; remove the user or cancel the invitation first.'];
     END IF;
     RETURN NULL;
 END $$;

@@ -57,7 +57,7 @@ CREATE TABLE orgusers.policies (
     accept_url          text NOT NULL CHECK (accept_url ~ '^https?://' AND accept_url LIKE '%{{token}}%' AND accept_url !~ '[[:cntrl:][:space:]]'),
     join_url            text CHECK (join_url ~ '^https?://' AND join_url LIKE '%{{token}}%' AND join_url !~ '[[:cntrl:][:space:]]'),
     mail_from           orgusers.email NOT NULL,
-    invitation_lifetime interval NOT NULL CHECK (invitation_lifetime > '0'),
+    invitation_lifetime interval NOT NULL CHECK (invitation_lifetime > '0' AND invitation_lifetime <= '100 years'),
     declined_blocks     boolean NOT NULL DEFAULT false,
     pending_holds_seat  boolean NOT NULL DEFAULT false,
     own_role_change     boolean NOT NULL DEFAULT false,
@@ -67,7 +67,7 @@ CREATE TABLE orgusers.policies (
     spaces_per_call     integer CHECK (spaces_per_call > 0),
     unique_in_tree      boolean NOT NULL DEFAULT false,
     welcome_mail        boolean NOT NULL DEFAULT false,
-    activity_interval   interval NOT NULL DEFAULT '5 minutes' CHECK (activity_interval >= '0')
+    activity_interval   interval NOT NULL DEFAULT '5 minutes' CHECK (activity_interval >= '0' AND activity_interval <= '100 years')
 );
 COMMENT ON TABLE orgusers.policies IS 'A rule-book for organizations: one row of switches, with its role templates and mail templates. Edited by the database''s owner with plain SQL';
 COMMENT ON COLUMN orgusers.policies.default_plan IS 'Plan of an organization made under this policy';
@@ -179,7 +179,7 @@ BEGIN ATOMIC
         ('organization.rename', 'Change the organization''s name'),
         ('organization.delete', 'Delete the organization'),
         ('users.view',          'List users and invitations'),
-        ('users.invite',        'Invite users; resend, withdraw and remove invitations'),
+        ('users.invite',        'Invite users; resend, cancel and remove invitations'),
         ('users.remove',        'Remove users from the organization'),
         ('users.deactivate',    'Deactivate and reactivate users'),
         ('roles.assign',        'Give roles to users and take them'),

@@ -26,6 +26,8 @@ SELECT is((SELECT title FROM orgusers.policies WHERE id = 'my_customer_hub'), 'M
 SELECT lives_ok($$SELECT orgusers.create_policy('titled', 'cases', 'With a title', 'Papers', 'https://papers.example/i#{{token}}', 'post@papers.example')$$, 'F7: or given, with product, page and sender');
 SELECT results_eq($$SELECT title, product_name, accept_url, mail_from::text, invitation_lifetime FROM orgusers.policies WHERE id = 'titled'$$,
     $$VALUES ('With a title', 'Papers', 'https://papers.example/i#{{token}}', 'post@papers.example', '30 days'::interval)$$, 'F7: which the copy has');
+SELECT throws_ok(format($$UPDATE orgusers.policies SET %s WHERE id = 'cases'$$, switch), '23514', NULL, 'F7: times that end no calendar: ' || switch)
+    FROM unnest(ARRAY['invitation_lifetime = ''300000 years''', 'invitation_lifetime = ''0''', 'activity_interval = ''300000 years''', 'activity_interval = ''-1 s''']) switch;
 SELECT lives_ok($$SELECT orgusers.create_policy('long_id_')$$, 'F7: an id can end with an underscore');
 SELECT results_eq($$SELECT title FROM orgusers.policies WHERE id = 'long_id_'$$, $$VALUES ('Long id')$$, 'F7: the title then does not');
 SELECT throws_ok(format('SELECT orgusers.create_policy(%s)', args), state, NULL, 'F7: refused: ' || what) FROM (VALUES

@@ -172,9 +172,9 @@ SELECT orgusers.add_mailer_key('hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=') \
 SELECT healthy('a retired key and one in use');
 SELECT orgusers.invite_user(org('spaces'), 'mail@example.org') \g /dev/null
 SELECT healthy('mail that has just been enqueued');
-SELECT finds('dead mail', $$UPDATE orgusers.mail_outbox SET status = 'dead', last_error = '550 no such user' WHERE recipient = 'mail@example.org'$$, 'error', 'mail has been given up',
+SELECT finds('dead mail', $$UPDATE orgusers.mail_outbox SET status = 'dead', last_error = '550 no such user' WHERE recipient = 'mail@example.org'$$, 'warning', 'mail has been given up',
     '1 mails; the latest error: 550 no such user.', 'SELECT orgusers.requeue_mail(org_id, id) FROM orgusers.mail_outbox WHERE recipient = ''mail@example.org''');
-SELECT finds('dead mail without an error', $$UPDATE orgusers.mail_outbox SET status = 'dead', last_error = NULL WHERE recipient = 'mail@example.org'$$, 'error', 'mail has been given up',
+SELECT finds('dead mail without an error', $$UPDATE orgusers.mail_outbox SET status = 'dead', last_error = NULL WHERE recipient = 'mail@example.org'$$, 'warning', 'mail has been given up',
     '1 mails; %: none.', 'SELECT orgusers.requeue_mail(org_id, id) FROM orgusers.mail_outbox WHERE recipient = ''mail@example.org''');
 UPDATE orgusers.mail_outbox SET due_at = now() - interval '10 minutes' WHERE recipient = 'mail@example.org';
 SELECT healthy('mail that waits for some minutes');

@@ -55,6 +55,7 @@ my %documented = $text{'doc/errors.md'} =~ /^\| `(OU\w+)` \| (\w+) \|/mg;
 cmp_ok(scalar keys %name, '>', 40, 'errors.h is read');
 is_deeply([ sort keys %name ], [ unique(@raised) ], 'errors.h lists what is raised, and nothing else');
 is_deeply(\%documented, \%name, 'doc/errors.md lists what errors.h lists, by the same names');
+is(scalar(() = $text{'doc/errors.md'} =~ /^\| `OU\w+` \|/mg), scalar keys %documented, 'and each once');
 foreach my $page (@pages)
 {
 	is(lacking([ unique($text{$page} =~ /\b(OU\d{3})\b/g) ], [ keys %name ]), '', "$page names no SQLSTATE that does not exist");

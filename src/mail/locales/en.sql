@@ -25,7 +25,7 @@ If you did not expect this invitation, you can ignore it.
     ('invitation_canceled', 'Your invitation to join {{organization}} in {{product}} has been canceled',
 'Hello {{recipient}},
 
-your invitation to join {{organization_line}} in {{product}} has been canceled.
+Your invitation to join {{organization_line}} in {{product}} has been canceled.
 The link in it no longer works. There is nothing that you need to do.
 
 {{product}}', NULL),
@@ -40,7 +40,7 @@ The link in it no longer works. There is nothing that you need to do.
     ('welcome', 'Welcome to {{product}}',
 'Hello {{recipient}},
 
-welcome to {{product}}. You are now a user of {{organization_line}}.
+Welcome to {{product}}. You are now a user of {{organization_line}}.
 What you can do there depends on the rights that its administrators give you.
 
 {{product}}', NULL),
@@ -55,14 +55,14 @@ What you can do there depends on the rights that its administrators give you.
     ('user_removed', 'You no longer have access to {{organization}} in {{product}}',
 'Hello {{recipient}},
 
-you have been removed from {{organization_line}} in {{product}}, and your access to it has ended.
+You have been removed from {{organization_line}} in {{product}}, and your access to it has ended.
 
 {{product}}', NULL),
 
     ('user_deactivated', 'Your access to {{organization}} in {{product}} is suspended',
 'Hello {{recipient}},
 
-you have been deactivated in {{organization_line}} in {{product}}. You have no access to it until you are reactivated.
+You have been deactivated in {{organization_line}} in {{product}}. You have no access to it until you are reactivated.
 What is assigned to you there is kept.
 
 {{product}}', NULL),
@@ -70,7 +70,7 @@ What is assigned to you there is kept.
     ('user_reactivated', 'You have access to {{organization}} in {{product}} again',
 'Hello {{recipient}},
 
-you have been reactivated in {{organization_line}} in {{product}}, and have access to it again.
+You have been reactivated in {{organization_line}} in {{product}}, and have access to it again.
 
 {{product}}', NULL),
 
