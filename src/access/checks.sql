@@ -93,24 +93,26 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION orgusers.require(uuid, text) IS 'Returns when the actor has the permission in the organization, else raises: OU001 nobody is signed in, OU101 the actor neither is an active user of the organization nor reaches it from an account above (whether it exists is not told), OU002 the permission is missing';
 
--- In PL/pgSQL, which keeps its plans; question by question, so that what is seldom asked is seldom planned.  STABLE: by
+-- In PL/pgSQL, which keeps its plans; what is seldom asked comes afterwards, so that it is seldom planned.  STABLE: by
 -- the snapshot of who asks.
 CREATE FUNCTION orgusers.grants_role(user_id uuid, org_id uuid, role_id uuid) RETURNS boolean
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     given record;
 BEGIN
-    SELECT r.policy, r.template, t.editable, o.parent_id INTO given
-        FROM orgusers.roles r
-        JOIN orgusers.role_templates t ON t.policy = r.policy AND t.id = r.template
-        JOIN orgusers.organizations o ON o.id = r.org_id
-        WHERE r.org_id = grants_role.org_id AND r.id = grants_role.role_id;
-    IF NOT EXISTS (SELECT FROM orgusers.memberships m
+    SELECT r.policy, r.template, t.editable, o.parent_id,
+           EXISTS (SELECT FROM orgusers.memberships m
                    JOIN orgusers.held_roles h ON h.org_id = m.org_id AND h.user_id = m.user_id
                    JOIN orgusers.roles own ON own.org_id = h.org_id AND own.id = h.role_id
                    JOIN orgusers.role_template_grants g ON g.policy = own.policy AND g.template = own.template
                    WHERE m.user_id = grants_role.user_id AND m.org_id = grants_role.org_id AND m.status = 'active'
-                     AND g.policy = given.policy AND g.grantable = given.template) THEN
+                     AND g.policy = r.policy AND g.grantable = r.template) AS by_own_role
+        INTO given
+        FROM orgusers.roles r
+        JOIN orgusers.role_templates t ON t.policy = r.policy AND t.id = r.template
+        JOIN orgusers.organizations o ON o.id = r.org_id
+        WHERE r.org_id = grants_role.org_id AND r.id = grants_role.role_id;
+    IF given.by_own_role IS NOT TRUE THEN
         IF given.parent_id IS NULL THEN
             RETURN false;
         END IF;

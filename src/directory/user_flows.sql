@@ -86,13 +86,15 @@ BEGIN
     INSERT INTO orgusers.memberships (org_id, user_id, invited_by, holds_seat)
         VALUES (enroll.org_id, enroll.user_id, enroll.invited_by, seat) ON CONFLICT DO NOTHING;
     joined := FOUND;
-    member := orgusers.member(enroll.org_id, enroll.user_id);
-    IF member.status <> 'active' THEN
-        RAISE EXCEPTION USING ERRCODE = 'OU110', MESSAGE = 'you are deactivated in this organization',
-            HINT = 'Ask a user of the organization who may reactivate you.';
-    ELSIF member.holds_seat <> seat THEN
-        RAISE EXCEPTION USING ERRCODE = 'OU113', MESSAGE = CASE WHEN seat THEN 'you are a free user of this organization' ELSE 'you have a seat in this organization' END,
-            HINT = 'Ask a user of the organization who may change your roles.';
+    IF NOT joined THEN
+        member := orgusers.member(enroll.org_id, enroll.user_id);
+        IF member.status <> 'active' THEN
+            RAISE EXCEPTION USING ERRCODE = 'OU110', MESSAGE = 'you are deactivated in this organization',
+                HINT = 'Ask a user of the organization who may reactivate you.';
+        ELSIF member.holds_seat <> seat THEN
+            RAISE EXCEPTION USING ERRCODE = 'OU113', MESSAGE = CASE WHEN seat THEN 'you are a free user of this organization' ELSE 'you have a seat in this organization' END,
+                HINT = 'Ask a user of the organization who may change your roles.';
+        END IF;
     END IF;
     INSERT INTO orgusers.membership_roles (org_id, user_id, role_id, holds_seat)
         SELECT enroll.org_id, enroll.user_id, unnest(enroll.role_ids), seat ON CONFLICT DO NOTHING;

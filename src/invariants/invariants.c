@@ -19,6 +19,7 @@
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -32,6 +33,7 @@ PG_FUNCTION_INFO_V1(orgusers_member_in_tree_check);
 PG_FUNCTION_INFO_V1(orgusers_invitation_in_tree_check);
 PG_FUNCTION_INFO_V1(orgusers_email_in_tree_check);
 PG_FUNCTION_INFO_V1(orgusers_truncate_check);
+PG_FUNCTION_INFO_V1(orgusers_check_waits);
 
 /* The organizations that a row event concerns: one, or two when it moved. */
 typedef struct EventOrgs
@@ -258,6 +260,7 @@ check_seats(TriggerData *trigger, OrgusersTouched *org)
 {
 	static SPIPlanPtr plan = NULL;
 	static SPIPlanPtr lock_plan = NULL;
+	static SPIPlanPtr cap_plan = NULL;
 	bool		new_plan = SPI_fnumber(RelationGetDescr(trigger->tg_relation),
 									   "plan") > 0;
 
@@ -277,8 +280,16 @@ check_seats(TriggerData *trigger, OrgusersTouched *org)
 						" WHERE s.org_id = $1 FOR SHARE OF p",
 						&org->org_id);
 
-	/* The count stops at one more than the plan has. */
-	if (read_row(&plan,
+	/*
+	 * Most plans have no cap, and to set the count up takes longer than to
+	 * look.  The count stops at one more than the plan has.
+	 */
+	if (read_row(&cap_plan,
+				 "SELECT FROM orgusers.subscriptions s"
+				 " JOIN orgusers.plans p ON p.id = s.plan"
+				 " WHERE s.org_id = $1 AND p.seats IS NOT NULL",
+				 &org->org_id) &&
+		read_row(&plan,
 					   "SELECT p.title, p.seats"
 					   " FROM orgusers.subscriptions s"
 					   " JOIN orgusers.plans p ON p.id = s.plan"
@@ -384,6 +395,7 @@ static void
 check_holders(TriggerData *trigger, OrgusersTouched *org)
 {
 	static SPIPlanPtr too_many = NULL;
+	static SPIPlanPtr most_plan = NULL;
 
 	SPI_connect();
 	if (!TRIGGER_FIRED_BY_INSERT(trigger->tg_event) &&
@@ -397,7 +409,13 @@ check_holders(TriggerData *trigger, OrgusersTouched *org)
 				 errhint("Give the role to another user first."),
 				 errtableconstraint(trigger->tg_relation,
 									trigger->tg_trigger->tgname)));
+	/* As with the seats: most policies have no such role. */
 	if (!checked_already(trigger, &org->added_checked) &&
+		read_row(&most_plan,
+				 "SELECT FROM orgusers.organizations o"
+				 " JOIN orgusers.role_templates t ON t.policy = o.policy"
+				 " WHERE o.id = $1 AND t.most_holders IS NOT NULL",
+				 &org->org_id) &&
 		read_row(&too_many,
 				 "SELECT t.name, t.most_holders FROM orgusers.organizations o"
 				 " JOIN orgusers.role_templates t ON t.policy = o.policy"
@@ -725,4 +743,26 @@ Datum
 orgusers_lock_organization(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_BOOL(orgusers_touch(PG_GETARG_UUID_P(0)) != NULL);
+}
+
+/*
+ * orgusers_check_waits
+ *		SQL: whether a trigger event of one of some tables is still to fire.
+ *		For the extension's own functions.
+ *
+ * The events of the command that is running do not count.
+ */
+Datum
+orgusers_check_waits(PG_FUNCTION_ARGS)
+{
+	ArrayType  *tables = PG_GETARG_ARRAYTYPE_P(0);
+	Datum	   *oids;
+	int			count;
+
+	deconstruct_array(tables, REGCLASSOID, sizeof(Oid), true, TYPALIGN_INT,
+					  &oids, NULL, &count);
+	for (int i = 0; i < count; i++)
+		if (AfterTriggerPendingOnRel(DatumGetObjectId(oids[i])))
+			PG_RETURN_BOOL(true);
+	PG_RETURN_BOOL(false);
 }

@@ -90,29 +90,35 @@ orgusers_next_epoch(PG_FUNCTION_ARGS)
 
 /*
  * touch_row
- *		Does the UPDATE.  Returns whether the organization exists.
+ *		Does the UPDATE, perhaps of a root only.  Returns whether there is such
+ *		an organization.
  */
 static bool
-touch_row(const pg_uuid_t *org_id)
+touch_row(const pg_uuid_t *org_id, bool root_only)
 {
-	static SPIPlanPtr plan = NULL;
+	static SPIPlanPtr plans[2] = {NULL, NULL};
+	SPIPlanPtr *plan = &plans[root_only];
 	Datum		args[1];
 	bool		exists;
 
 	SPI_connect();
-	if (plan == NULL)
+	if (*plan == NULL)
 	{
 		Oid			argtypes[] = {UUIDOID};
 
-		plan = SPI_prepare("UPDATE orgusers.organizations"
-						   " SET epoch = orgusers.next_epoch(epoch, xmin)"
-						   " WHERE id = $1",
-						   1, argtypes);
-		if (plan == NULL || SPI_keepplan(plan) != 0)
+		*plan = SPI_prepare(root_only ?
+							"UPDATE orgusers.organizations"
+							" SET epoch = orgusers.next_epoch(epoch, xmin)"
+							" WHERE id = $1 AND parent_id IS NULL" :
+							"UPDATE orgusers.organizations"
+							" SET epoch = orgusers.next_epoch(epoch, xmin)"
+							" WHERE id = $1",
+							1, argtypes);
+		if (*plan == NULL || SPI_keepplan(*plan) != 0)
 			elog(ERROR, "could not prepare the update of an organization's epoch");
 	}
 	args[0] = UUIDPGetDatum(org_id);
-	if (SPI_execute_plan(plan, args, NULL, false, 0) != SPI_OK_UPDATE)
+	if (SPI_execute_plan(*plan, args, NULL, false, 0) != SPI_OK_UPDATE)
 		elog(ERROR, "could not update an organization's epoch");
 	exists = SPI_processed > 0;
 	SPI_finish();
@@ -174,17 +180,17 @@ touched_entry(const pg_uuid_t *org_id)
 
 /*
  * touch_one
- *		Counts an organization up, unless the transaction has, and enters it.
- *		Returns NULL when there is no such organization.
+ *		Counts an organization up, unless the transaction has, and enters it;
+ *		perhaps a root only.  Returns NULL when there is no such organization.
  */
 static OrgusersTouched *
-touch_one(const pg_uuid_t *org_id)
+touch_one(const pg_uuid_t *org_id, bool root_only)
 {
 	OrgusersTouched *entry = touched_entry(org_id);
 
 	if (entry != NULL)
 		return entry;
-	if (!touch_row(org_id))
+	if (!touch_row(org_id, root_only))
 		return NULL;
 
 	/* Only now: an error above must leave no entry without its lock. */
@@ -230,8 +236,13 @@ orgusers_touch(const pg_uuid_t *org_id)
 	if (entry != NULL)
 		return entry;
 
+	/* Most organizations are their tree's root, and locked first anyway. */
+	entry = touch_one(org_id, true);
+	if (entry != NULL)
+		return entry;
+
 	place = orgusers_place(org_id);
 	if (place.unique_in_tree)
-		(void) touch_one(&place.root_id);
-	return touch_one(org_id);
+		(void) touch_one(&place.root_id, false);
+	return touch_one(org_id, false);
 }

@@ -23,8 +23,8 @@
  * sub-accounts (unique_in_tree), a change of one organization is a change of
  * the tree: the row of the root is updated first, then the organization's.
  * Root and policy of an organization in a tree never change, so they can be
- * read before anything is locked.  Other organizations pay for that look and
- * for nothing else.
+ * read before anything is locked.  An organization without a parent never gets
+ * one and is its tree's root, so it is updated without that look.
  *
  * Who changes several organizations takes them in the order of (root_id, id).
  * With that, nobody waits in a circle.  Give the lock of an organization the

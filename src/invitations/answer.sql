@@ -34,24 +34,6 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION orgusers.preview_invitation(orgusers.invitation_token) IS 'What the invitation says that a token opens: organization, address, inviter, roles, spaces, status (pending, expired, accepted, declined, canceled) and expiry. Changes nothing, so that mail scanners that follow links burn nothing. Whoever has the token may call it, also anonymously. OU203 the token opens nothing';
 
-CREATE FUNCTION orgusers.require_invited(invitation orgusers.invitations, by_mail boolean) RETURNS void
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    actor orgusers.users;
-BEGIN
-    -- Locked: the address that is compared here is the one that the answer will prove.
-    SELECT * INTO actor FROM orgusers.users u WHERE u.id = orgusers.require_user() FOR NO KEY UPDATE;
-    IF actor.email IS DISTINCT FROM invitation.email THEN
-        RAISE EXCEPTION USING ERRCODE = 'OU206', MESSAGE = 'the invitation is for another address',
-            HINT = 'Sign in with the address that was invited.';
-    END IF;
-    IF actor.email_verified_at IS NULL AND NOT by_mail THEN
-        RAISE EXCEPTION USING ERRCODE = 'OU207', MESSAGE = 'your address is not verified',
-            HINT = 'Follow the link in the invitation''s mail, or have the address verified.';
-    END IF;
-END $$;
-COMMENT ON FUNCTION orgusers.require_invited(orgusers.invitations, boolean) IS 'Returns when the actor has the invited address, proven before or by a mailed token, and locks the actor''s directory entry; else OU001, OU206, OU207. Internal';
-
 CREATE FUNCTION orgusers.require_open(invitation orgusers.invitations) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -67,39 +49,57 @@ CREATE FUNCTION orgusers.invitation_to_answer(org_id uuid, id uuid, token orguse
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     by_mail    boolean := false;
+    actor      orgusers.users;
     invitation orgusers.invitations;
 BEGIN
-    -- Asked before locks are taken, so that nobody holds one with an invitation that is not open, and again behind
-    -- them: what was waited for can have ended the token, or answered.
+    -- Locked: the address that is compared here is the one that the answer will prove.
+    SELECT * INTO actor FROM orgusers.users u WHERE u.id = orgusers.current_user_id() FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        PERFORM orgusers.require_user();
+    END IF;
+    -- Asked before further locks are taken, so that nobody holds one with an invitation that is not open, and again
+    -- behind them: what was waited for can have ended the token, or answered.
     FOR round IN 1 .. 2 LOOP
+        IF round = 1 THEN
+            SELECT * INTO invitation FROM orgusers.invitations i WHERE i.org_id = invitation_to_answer.org_id AND i.id = invitation_to_answer.id;
+        ELSE
+            IF answer = 'accepted' THEN
+                PERFORM orgusers.lock_organization(invitation.org_id);
+            END IF;
+            SELECT * INTO invitation FROM orgusers.invitations i
+                WHERE i.org_id = invitation_to_answer.org_id AND i.id = invitation_to_answer.id FOR UPDATE;
+        END IF;
         IF token IS NOT NULL THEN
             SELECT t.by_mail INTO by_mail FROM orgusers.invitation_by_token(token) t;
         END IF;
-        SELECT * INTO invitation FROM orgusers.invitations i WHERE i.org_id = invitation_to_answer.org_id AND i.id = invitation_to_answer.id;
-        IF NOT FOUND THEN
+        -- Who has no token only knows of invitations to the own address.
+        IF invitation.id IS NULL OR token IS NULL AND actor.email IS DISTINCT FROM invitation.email THEN
             RAISE EXCEPTION USING ERRCODE = 'OU211', MESSAGE = 'no such invitation for you',
                 HINT = 'my_invitations() lists them.';
+        ELSIF actor.email IS DISTINCT FROM invitation.email THEN
+            RAISE EXCEPTION USING ERRCODE = 'OU206', MESSAGE = 'the invitation is for another address',
+                HINT = 'Sign in with the address that was invited.';
+        ELSIF actor.email_verified_at IS NULL AND NOT by_mail THEN
+            RAISE EXCEPTION USING ERRCODE = 'OU207', MESSAGE = 'your address is not verified',
+                HINT = 'Follow the link in the invitation''s mail, or have the address verified.';
         END IF;
-        PERFORM orgusers.require_invited(invitation, by_mail);
-        IF invitation.status = answer AND invitation.answered_by = orgusers.current_user_id()
+        IF invitation.status = answer AND invitation.answered_by = actor.id
            AND (answer = 'declined' OR orgusers.is_member(invitation.org_id)) THEN
             RETURN NULL;
         END IF;
-        PERFORM orgusers.require_open(invitation);
-        EXIT WHEN round = 2;
-        IF answer = 'accepted' THEN
-            PERFORM orgusers.lock_organization(invitation.org_id);
+        IF invitation.status <> 'pending' OR invitation.expires_at <= clock_timestamp() THEN
+            PERFORM orgusers.require_open(invitation);
         END IF;
-        PERFORM FROM orgusers.invitations i WHERE i.org_id = invitation.org_id AND i.id = invitation.id FOR UPDATE;
     END LOOP;
     RETURN invitation;
 END $$;
-COMMENT ON FUNCTION orgusers.invitation_to_answer(uuid, uuid, orgusers.invitation_token, text) IS 'The invitation, locked for this answer (accepted, declined) of the actor, accepted with the organization''s lock; NULL when the actor has given that answer before. Without a token the actor''s address must be verified. OU001, OU203 to OU207, OU211. Internal';
+COMMENT ON FUNCTION orgusers.invitation_to_answer(uuid, uuid, orgusers.invitation_token, text) IS 'The invitation, locked for this answer (accepted, declined) of the actor, accepted with the organization''s lock; NULL when the actor has given that answer before. The actor has the invited address, proven before or by a mailed token, and the actor''s directory entry is locked. Without a token an invitation to another address is none (OU211). OU001, OU203 to OU207, OU211. Internal';
 
+-- Planned once: plans made anew for each acceptance would take longer than carrying them out.
 CREATE FUNCTION orgusers.accept(org_id uuid, id uuid, token orgusers.invitation_token) RETURNS uuid
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
-    actor      uuid := orgusers.require_user();
+    actor      uuid := orgusers.current_user_id();
     invitation orgusers.invitations := orgusers.invitation_to_answer(accept.org_id, accept.id, accept.token, 'accepted');
 BEGIN
     IF invitation IS NULL THEN
@@ -107,8 +107,10 @@ BEGIN
     END IF;
     PERFORM orgusers.require_inviter(invitation, 'OU210');
     -- Who reaches the organization from above, or has changed the address, would give roles to themselves.
-    PERFORM orgusers.refuse_self(invitation.org_id, invitation.invited_by,
-        (orgusers.policy_of(invitation.org_id)).own_role_change, 'accept an invitation from');
+    IF invitation.invited_by = actor THEN
+        PERFORM orgusers.refuse_self(invitation.org_id, invitation.invited_by,
+            (orgusers.policy_of(invitation.org_id)).own_role_change, 'accept an invitation from');
+    END IF;
 
     PERFORM orgusers.enroll(invitation.org_id, actor,
         ARRAY(SELECT ir.role_id FROM orgusers.invitation_roles ir
@@ -127,8 +129,10 @@ BEGIN
         WHERE i.org_id = invitation.org_id AND i.id = invitation.id;
     PERFORM orgusers.withdraw_mail(invitation.org_id, invitation.id);
 
-    -- The mailed token has proven the address.
-    UPDATE orgusers.users u SET email_verified_at = now() WHERE u.id = actor AND u.email_verified_at IS NULL;
+    -- The mailed token has proven the address; without one it was proven before.
+    IF accept.token IS NOT NULL THEN
+        UPDATE orgusers.users u SET email_verified_at = now() WHERE u.id = actor AND u.email_verified_at IS NULL;
+    END IF;
     PERFORM orgusers.check_now();
     RETURN invitation.org_id;
 END $$;
@@ -182,21 +186,9 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION orgusers.register_and_accept(orgusers.invitation_token, orgusers.email, text, text, uuid) IS 'For a person without an account: makes the user''s directory entry, with the invited address, which a token that came by mail proves, and accepts the invitation for this user, all or nothing; returns the user''s id, a new one unless given, and the organization''s. Name and locale are the invitation''s unless given. The session''s actor is the same afterwards. Pass the token as a bound parameter of its type. For trusted servers, which see to the password or whatever else the person will sign in with. OU106 bad name or locale, OU107 the address or id is a user''s: sign in and accept, OU201 no address, OU206 not the invited address, OU207 the token did not come by mail, and what accept_invitation() raises';
 
-CREATE FUNCTION orgusers.require_mine(org_id uuid, id uuid) RETURNS void
-    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    IF NOT EXISTS (SELECT FROM orgusers.invitations i JOIN orgusers.users u ON u.email = i.email
-                   WHERE i.org_id = require_mine.org_id AND i.id = require_mine.id AND u.id = orgusers.require_user()) THEN
-        RAISE EXCEPTION USING ERRCODE = 'OU211', MESSAGE = 'no such invitation for you',
-            HINT = 'my_invitations() lists them.';
-    END IF;
-END $$;
-COMMENT ON FUNCTION orgusers.require_mine(uuid, uuid) IS 'Returns when the invitation is for the actor''s address, else OU211, or OU001. Internal';
-
 CREATE FUNCTION orgusers.accept_my_invitation(org_id uuid, id uuid) RETURNS uuid
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    PERFORM orgusers.require_mine(accept_my_invitation.org_id, accept_my_invitation.id);
     RETURN orgusers.accept(accept_my_invitation.org_id, accept_my_invitation.id, NULL);
 END $$;
 COMMENT ON FUNCTION orgusers.accept_my_invitation(uuid, uuid) IS 'Accepts an invitation from my_invitations() without its token; returns the organization''s id. Needs the actor''s address to be verified (OU207). OU211 no such invitation for the actor, and what accept_invitation() raises';
@@ -236,7 +228,6 @@ COMMENT ON FUNCTION orgusers.decline_invitation(orgusers.invitation_token) IS 'D
 CREATE FUNCTION orgusers.decline_my_invitation(org_id uuid, id uuid) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    PERFORM orgusers.require_mine(decline_my_invitation.org_id, decline_my_invitation.id);
     PERFORM orgusers.decline(decline_my_invitation.org_id, decline_my_invitation.id, NULL);
 END $$;
 COMMENT ON FUNCTION orgusers.decline_my_invitation(uuid, uuid) IS 'Declines an invitation from my_invitations() without its token; its inviter gets mail. OU211 no such invitation for the actor, and what decline_invitation() raises';

@@ -12,16 +12,18 @@ SELECT pg_extension_config_dump('orgusers.welcomed', '');
 CREATE FUNCTION orgusers.welcome(org_id uuid, user_id uuid) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    rules orgusers.policies := orgusers.policy_of(welcome.org_id);
+    greeting text;
 BEGIN
-    IF rules.welcome_mail IS NOT TRUE THEN
+    SELECT p.id INTO greeting FROM orgusers.organizations o JOIN orgusers.policies p ON p.id = o.policy
+        WHERE o.id = welcome.org_id AND p.welcome_mail;
+    IF NOT FOUND THEN
         RETURN;
     END IF;
     -- Who accepts two invitations at once is welcomed by one of them.
-    INSERT INTO orgusers.welcomed (user_id, policy) VALUES (welcome.user_id, rules.id) ON CONFLICT DO NOTHING;
+    INSERT INTO orgusers.welcomed (user_id, policy) VALUES (welcome.user_id, greeting) ON CONFLICT DO NOTHING;
     IF NOT FOUND
        OR EXISTS (SELECT FROM orgusers.memberships m JOIN orgusers.organizations o ON o.id = m.org_id
-                  WHERE m.user_id = welcome.user_id AND m.org_id <> welcome.org_id AND o.policy = rules.id) THEN
+                  WHERE m.user_id = welcome.user_id AND m.org_id <> welcome.org_id AND o.policy = greeting) THEN
         RETURN;
     END IF;
     PERFORM orgusers.enqueue_mail(welcome.org_id, 'welcome', u.email, u.display_name, u.locale, '{}')
