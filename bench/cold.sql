@@ -1,5 +1,6 @@
 -- The same as cold.pgbench without the way to the client: microseconds for a user whom the session has not seen.
 SELECT orgusers.act_as(bench.id('u', 1002), true) AS warm, orgusers.can(bench.id('o', 1), 'docs.read') \g /dev/null
+SELECT bench.touch() \g /dev/null
 CREATE TEMP TABLE result (what text, seconds double precision);
 SELECT set_config('bench.first', :first::text, false) \g /dev/null
 DO $$

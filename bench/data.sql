@@ -61,3 +61,18 @@ CREATE TABLE bench.other AS
     FROM generate_series(0, least(:others::bigint * 2, 100000) - 1) j;
 ALTER TABLE bench.other ADD PRIMARY KEY (org_id, user_id);
 CREATE INDEX ON bench.other (user_id, org_id);
+
+-- Reads every page that a look-up can meet.  The first time a process touches a page of shared memory costs it a page
+-- fault; a session of a server that has run for a while is behind that.
+CREATE FUNCTION bench.touch() RETURNS bigint LANGUAGE plpgsql
+    SET enable_seqscan = off SET enable_bitmapscan = off SET max_parallel_workers_per_gather = 0 AS $$
+DECLARE
+    first constant uuid := '00000000-0000-0000-0000-000000000000';
+BEGIN
+    RETURN (SELECT count(*) FROM orgusers.memberships WHERE org_id >= first)
+        + (SELECT count(status) FROM orgusers.memberships WHERE user_id >= first)
+        + (SELECT count(role_id) FROM orgusers.membership_roles WHERE user_id >= first)
+        + (SELECT count(template) FROM orgusers.roles WHERE org_id >= first)
+        + (SELECT count(*) FROM orgusers.organizations WHERE id >= first)
+        + (SELECT count(joined_at) FROM orgusers.memberships);
+END $$;
