@@ -450,8 +450,22 @@ SELECT is(pg_temp.answer(p.oid), CASE
         ELSE 'OU101' END, 'E12: with no organization left, ' || p.proname)
     FROM pg_proc p WHERE p.pronamespace = 'orgusers'::regnamespace AND has_function_privilege(p.oid, 'EXECUTE') AND p.pronargs > 0 AND p.proargnames[1] = 'org_id';
 
--- Mails about deactivation
+-- Who reaches a sub-account from above is no user of it.
 RESET ROLE;
+SAVEPOINT s;
+UPDATE orgusers.role_templates SET reaches_below = true WHERE policy = 'hub' AND id = 'boss';
+INSERT INTO orgusers.organizations (name, policy, parent_id) VALUES ('Sub', 'hub', org('Hub One'));
+SET LOCAL ROLE regress_ou_app;
+SELECT act('ann');
+SELECT is(orgusers.access_state(org('Sub')), 'full', 'E8: who reaches a sub-account from above has full access');
+SELECT is(orgusers.new_areas(org('Sub')), '{}', 'E9: but is shown no tour');
+SELECT orgusers.record_activity(org('Sub')) \g /dev/null
+SELECT is((SELECT count(*)::int FROM orgusers.last_activity WHERE org_id = org('Sub')), 0, 'B6: nor noted');
+SELECT throws_ok($$SELECT orgusers.preview_leaving(org('Sub'))$$, 'OU101', NULL, 'E11: and has nothing to leave');
+RESET ROLE;
+ROLLBACK TO s;
+
+-- Mails about deactivation
 DELETE FROM orgusers.mail_outbox;
 SELECT enlist('Hub One', 'bob', 'PLAIN');
 SET LOCAL ROLE regress_ou_app;
