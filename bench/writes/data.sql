@@ -1,4 +1,4 @@
--- For the write figures: organizations with an administrator each, people to invite, and beside them the same done
+-- For the write figures: organizations (0 is for bulk) with an administrator each, people to invite, and beside them the same done
 -- by hand as products do it: a few tables, two PL/pgSQL functions, the token as plain text.
 --
 -- Variables: organizations, people.
@@ -12,11 +12,11 @@ CREATE FUNCTION writes.id(kind text, n bigint) RETURNS uuid LANGUAGE sql IMMUTAB
     RETURN md5(kind || n)::uuid;
 
 INSERT INTO orgusers.users (id, email, display_name, email_verified_at)
-    SELECT writes.id('admin', n), ('admin' || n || '@example.org')::orgusers.email, 'Admin ' || n, now() FROM generate_series(1, :organizations) n
+    SELECT writes.id('admin', n), ('admin' || n || '@example.org')::orgusers.email, 'Admin ' || n, now() FROM generate_series(0, :organizations) n
     UNION ALL
     SELECT writes.id('person', n), ('person' || n || '@example.org')::orgusers.email, 'Person ' || n, now() FROM generate_series(1, :people) n;
 SELECT count(orgusers.create_organization('Organization ' || n, 'plans_and_groups', writes.id('org', n)))
-    FROM generate_series(1, :organizations) n, LATERAL orgusers.act_as(writes.id('admin', n));
+    FROM generate_series(0, :organizations) n, LATERAL orgusers.act_as(writes.id('admin', n));
 
 CREATE TABLE writes.users (id uuid PRIMARY KEY, email text NOT NULL UNIQUE, name text);
 CREATE TABLE writes.organizations (id uuid PRIMARY KEY, name text NOT NULL);
