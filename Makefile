@@ -20,6 +20,7 @@ OBJS = \
 	src/access/invalidation.o \
 	src/access/lookup.o \
 	src/access/numbering.o \
+	src/access/load.o \
 	src/access/rights.o \
 	src/access/statement.o \
 	src/access/checks.o \

@@ -1,6 +1,6 @@
 /*
  * rights.c
- *		The cache of rights: loading, believing, forgetting.
+ *		The cache of rights: remembering, believing, forgetting.
  *
  * There are two layers.  A numbering (numbering.h) holds what all
  * organizations share.  Each user's rights are one flat object: the
@@ -9,7 +9,7 @@
  * shared makes a new numbering and starts the users' layer anew; the old
  * numbering goes with the last rights that use it.
  *
- * Loading reads what is so now (lookup.h), whatever the caller's role, row
+ * Loading (load.h) reads what is so now, whatever the caller's role, row
  * security and isolation level, by the same decision as the view rights.
  * Rights that became outdated while they were loaded serve the statement that
  * asked, which began before, and are loaded again for the next.
@@ -17,7 +17,7 @@
 #include "access/rights.h"
 
 #include "access/invalidation.h"
-#include "access/lookup.h"
+#include "access/load.h"
 #include "funcapi.h"
 #include "lib/ilist.h"
 #include "miscadmin.h"
@@ -155,344 +155,6 @@ refresh_numbering(void)
 	}
 }
 
-static int
-compare_uuids(const void *a, const void *b)
-{
-	return memcmp(a, b, UUID_LEN);
-}
-
-/* A group that the user is in. */
-typedef struct GroupOf
-{
-	pg_uuid_t	org_id;
-	pg_uuid_t	id;
-} GroupOf;
-
-/* A part of what a user may do in an organization. */
-typedef struct Piece
-{
-	pg_uuid_t	org_id;
-	OrgusersPart part;
-} Piece;
-
-/* What is loaded of a user's rights, in the memory of a reading. */
-typedef struct Loading
-{
-	OrgusersReading *reading;
-	const pg_uuid_t *user_id;
-	int			active_count;
-	pg_uuid_t  *active;			/* organizations, in order of their ids */
-	int			group_count;
-	GroupOf	   *groups;			/* in order of the organizations' ids */
-	int			piece_count;
-	Piece	   *pieces;
-	int			org_count;
-	OrgusersOrgRights *orgs;
-	int			space_count;
-	pg_uuid_t  *spaces;
-} Loading;
-
-/* Makes room for one more in an array, whose size is always a power of two. */
-#define MAKE_ROOM(array, count) \
-	do { \
-		if ((count) == 0) \
-			(array) = palloc(8 * sizeof(*(array))); \
-		else if ((count) >= 8 && ((count) & ((count) - 1)) == 0) \
-			(array) = repalloc_huge(array, 2 * (Size) (count) * sizeof(*(array))); \
-	} while (0)
-
-static void
-add_piece(Loading *loading, const pg_uuid_t *org_id, OrgusersPart part)
-{
-	MAKE_ROOM(loading->pieces, loading->piece_count);
-	loading->pieces[loading->piece_count].org_id = *org_id;
-	loading->pieces[loading->piece_count++].part = part;
-}
-
-/* Whether the user is an active one of an organization. */
-static bool
-is_active(const Loading *loading, const pg_uuid_t *org_id)
-{
-	return bsearch(org_id, loading->active, loading->active_count,
-				   sizeof(pg_uuid_t), compare_uuids) != NULL;
-}
-
-/*
- * load_below
- *		Adds a part to every sub-account of an organization, down to the last.
- */
-static void
-load_below(Loading *loading, const pg_uuid_t *account_id, OrgusersPart part)
-{
-	HASHCTL		ctl = {0};
-	HTAB	   *seen;
-	pg_uuid_t  *accounts = NULL;
-	int			count = 0;
-
-	/* A tree has no circle, unless somebody made one without foreign keys. */
-	ctl.keysize = sizeof(pg_uuid_t);
-	ctl.entrysize = sizeof(pg_uuid_t);
-	ctl.hcxt = CurrentMemoryContext;
-	seen = hash_create("orgusers sub-accounts", 64, &ctl,
-					   HASH_ELEM | HASH_CONTEXT | HASH_BLOBS);
-	hash_search(seen, account_id, HASH_ENTER, NULL);
-	MAKE_ROOM(accounts, count);
-	accounts[count++] = *account_id;
-	for (int i = 0; i < count; i++)
-	{
-		orgusers_read(loading->reading, ORGUSERS_SUBACCOUNTS, &accounts[i],
-					  NULL);
-		while (orgusers_read_next(loading->reading, ORGUSERS_SUBACCOUNTS))
-		{
-			pg_uuid_t	id = orgusers_read_uuid(loading->reading,
-												ORGUSERS_SUBACCOUNTS, 0);
-			bool		found;
-
-			hash_search(seen, &id, HASH_ENTER, &found);
-			if (found)
-				continue;
-			MAKE_ROOM(accounts, count);
-			accounts[count++] = id;
-			add_piece(loading, &id, part);
-		}
-	}
-}
-
-/*
- * load_role
- *		Adds what a role permits, by its template or (edited) by itself; and,
- *		for a role that reaches below, to the sub-accounts what of it holds
- *		everywhere: nobody is assigned to a space by it there.
- *
- * Editable templates do not reach below.
- */
-static void
-load_role(Loading *loading, const pg_uuid_t *org_id, const pg_uuid_t *role_id)
-{
-	OrgusersReading *reading = loading->reading;
-	OrgusersNumbering *content = numbering->content;
-	const OrgusersSource *template;
-
-	orgusers_read(reading, ORGUSERS_ROLE, org_id, role_id);
-	if (!orgusers_read_next(reading, ORGUSERS_ROLE))
-		return;
-	template = orgusers_numbering_template(content,
-										   orgusers_read_text(reading, ORGUSERS_ROLE, 0),
-										   orgusers_read_text(reading, ORGUSERS_ROLE, 1));
-
-	/* What is newer than the numbering makes us load again. */
-	if (template == NULL)
-		return;
-	if (!orgusers_read_bool(reading, ORGUSERS_ROLE, 2))
-	{
-		add_piece(loading, org_id, ORGUSERS_PART_SOURCE(template));
-		if (template->reaches_below)
-			load_below(loading, org_id, ORGUSERS_PART_ABOVE(template));
-		return;
-	}
-	orgusers_read(reading, ORGUSERS_ROLE_PERMISSIONS, org_id, role_id);
-	while (orgusers_read_next(reading, ORGUSERS_ROLE_PERMISSIONS))
-	{
-		OrgusersPermission permission =
-			orgusers_numbering_permission(content,
-										  orgusers_read_text(reading, ORGUSERS_ROLE_PERMISSIONS, 0));
-
-		if (permission < 0)
-			continue;
-		if (template->all_spaces ||
-			!orgusers_numbering_of_spaces(content, permission))
-			add_piece(loading, org_id, ORGUSERS_PART_PERMISSION(permission));
-		else
-			add_piece(loading, org_id, ORGUSERS_PART_IN_SPACES(permission));
-	}
-}
-
-/* Adds the roles of one of the user's groups. */
-static void
-load_group(Loading *loading, const pg_uuid_t *org_id, const pg_uuid_t *group_id)
-{
-	orgusers_read(loading->reading, ORGUSERS_GROUP_ROLES, org_id, group_id);
-	while (orgusers_read_next(loading->reading, ORGUSERS_GROUP_ROLES))
-	{
-		pg_uuid_t	role_id = orgusers_read_uuid(loading->reading,
-												 ORGUSERS_GROUP_ROLES, 0);
-
-		load_role(loading, org_id, &role_id);
-	}
-}
-
-/* Adds a permission that the user has by itself. */
-static void
-load_own_permission(Loading *loading, const pg_uuid_t *org_id, const char *key)
-{
-	OrgusersPermission permission =
-		orgusers_numbering_permission(numbering->content, key);
-
-	if (permission >= 0)
-		add_piece(loading, org_id, ORGUSERS_PART_PERMISSION(permission));
-}
-
-/* Adds the base permissions of an organization's policy. */
-static void
-load_base(Loading *loading, const pg_uuid_t *org_id)
-{
-	const OrgusersSource *base;
-
-	orgusers_read(loading->reading, ORGUSERS_ORGANIZATION, org_id, NULL);
-	if (!orgusers_read_next(loading->reading, ORGUSERS_ORGANIZATION))
-		return;
-	base = orgusers_numbering_base(numbering->content,
-								   orgusers_read_text(loading->reading, ORGUSERS_ORGANIZATION, 0));
-	if (base != NULL)
-		add_piece(loading, org_id, ORGUSERS_PART_SOURCE(base));
-}
-
-/*
- * load_pieces
- *		Loads all that a user has, organization by organization or not.
- */
-static void
-load_pieces(Loading *loading)
-{
-	OrgusersReading *reading = loading->reading;
-
-	orgusers_read(reading, ORGUSERS_MEMBERSHIPS, loading->user_id, NULL);
-	while (orgusers_read_next(reading, ORGUSERS_MEMBERSHIPS))
-	{
-		pg_uuid_t	org_id = orgusers_read_uuid(reading, ORGUSERS_MEMBERSHIPS, 0);
-
-		if (strcmp(orgusers_read_text(reading, ORGUSERS_MEMBERSHIPS, 1),
-				   "active") != 0)
-			continue;
-		MAKE_ROOM(loading->active, loading->active_count);
-		loading->active[loading->active_count++] = org_id;
-		add_piece(loading, &org_id, ORGUSERS_PART_MEMBER);
-		if (orgusers_numbering_any_base(numbering->content))
-			load_base(loading, &org_id);
-	}
-	if (loading->active_count == 0)
-		return;
-
-	orgusers_read(reading, ORGUSERS_DIRECT_ROLES, loading->user_id, NULL);
-	while (orgusers_read_next(reading, ORGUSERS_DIRECT_ROLES))
-	{
-		pg_uuid_t	org_id = orgusers_read_uuid(reading, ORGUSERS_DIRECT_ROLES, 0);
-		pg_uuid_t	role_id = orgusers_read_uuid(reading, ORGUSERS_DIRECT_ROLES, 1);
-
-		if (is_active(loading, &org_id))
-			load_role(loading, &org_id, &role_id);
-	}
-
-	orgusers_read(reading, ORGUSERS_GROUPS, loading->user_id, NULL);
-	while (orgusers_read_next(reading, ORGUSERS_GROUPS))
-	{
-		GroupOf		group;
-
-		group.org_id = orgusers_read_uuid(reading, ORGUSERS_GROUPS, 0);
-		group.id = orgusers_read_uuid(reading, ORGUSERS_GROUPS, 1);
-		if (!is_active(loading, &group.org_id))
-			continue;
-		MAKE_ROOM(loading->groups, loading->group_count);
-		loading->groups[loading->group_count++] = group;
-		load_group(loading, &group.org_id, &group.id);
-	}
-
-	orgusers_read(reading, ORGUSERS_OWN_PERMISSIONS, loading->user_id, NULL);
-	while (orgusers_read_next(reading, ORGUSERS_OWN_PERMISSIONS))
-	{
-		pg_uuid_t	org_id = orgusers_read_uuid(reading, ORGUSERS_OWN_PERMISSIONS, 0);
-
-		if (is_active(loading, &org_id))
-			load_own_permission(loading, &org_id,
-								orgusers_read_text(reading, ORGUSERS_OWN_PERMISSIONS, 1));
-	}
-}
-
-/* Puts the pieces together, organization by organization in order of ids. */
-static void
-put_together(Loading *loading)
-{
-	OrgusersPart *parts = MemoryContextAllocHuge(CurrentMemoryContext,
-												 sizeof(OrgusersPart) * (loading->piece_count + 1));
-	int			next;
-
-	qsort(loading->pieces, loading->piece_count, sizeof(Piece),
-		  compare_uuids);
-	loading->orgs = MemoryContextAllocHuge(CurrentMemoryContext,
-										   sizeof(OrgusersOrgRights) * (loading->piece_count + 1));
-	for (int i = 0; i < loading->piece_count; i = next)
-	{
-		OrgusersOrgRights *org = &loading->orgs[loading->org_count++];
-		int			count = 0;
-
-		org->org_id = loading->pieces[i].org_id;
-		org->member = false;
-		org->first_space = org->space_count = 0;
-		for (next = i; next < loading->piece_count &&
-			 compare_uuids(&loading->pieces[next], &org->org_id) == 0; next++)
-		{
-			parts[count] = loading->pieces[next].part;
-			if (parts[count] == ORGUSERS_PART_MEMBER)
-				org->member = true;
-			count++;
-		}
-		org->roles = orgusers_numbering_role_set(numbering->content, parts,
-												 count);
-	}
-}
-
-/* Adds the spaces that a path gives. */
-static void
-add_spaces(Loading *loading, OrgusersPath path, const pg_uuid_t *org_id,
-		   const pg_uuid_t *holder)
-{
-	orgusers_read(loading->reading, path, org_id, holder);
-	while (orgusers_read_next(loading->reading, path))
-	{
-		MAKE_ROOM(loading->spaces, loading->space_count);
-		loading->spaces[loading->space_count++] =
-			orgusers_read_uuid(loading->reading, path, 0);
-	}
-}
-
-/*
- * load_spaces
- *		Adds the spaces that are assigned to the user in an organization,
- *		directly or by groups, in order of their ids.  The groups from *group on
- *		are those of this organization and later ones.
- */
-static void
-load_spaces(Loading *loading, OrgusersOrgRights *org, int *group)
-{
-	pg_uuid_t  *spaces;
-	int			count;
-	int			distinct = 0;
-	int			cmp;
-
-	org->first_space = loading->space_count;
-	add_spaces(loading, ORGUSERS_DIRECT_SPACES, &org->org_id, loading->user_id);
-	while (*group < loading->group_count &&
-		   (cmp = compare_uuids(&loading->groups[*group], &org->org_id)) <= 0)
-	{
-		if (cmp == 0)
-			add_spaces(loading, ORGUSERS_GROUP_SPACES, &org->org_id,
-					   &loading->groups[*group].id);
-		(*group)++;
-	}
-
-	spaces = loading->spaces + org->first_space;
-	count = loading->space_count - org->first_space;
-	if (count > 1)
-		qsort(spaces, count, sizeof(pg_uuid_t), compare_uuids);
-	for (int i = 0; i < count; i++)
-	{
-		if (i == 0 || compare_uuids(&spaces[i], &spaces[i - 1]) != 0)
-			spaces[distinct++] = spaces[i];
-	}
-	org->space_count = distinct;
-	loading->space_count = org->first_space + distinct;
-}
-
 /*
  * remember
  *		Makes the object of what was loaded, with one pin, and puts it into the
@@ -503,9 +165,10 @@ load_spaces(Loading *loading, OrgusersOrgRights *org, int *group)
  * An error on the way (out of memory) leaves nothing behind.
  */
 static OrgusersRights *
-remember(const Loading *loading, OrgusersStamp loaded_at)
+remember(const pg_uuid_t *user_id, const OrgusersLoaded *loaded,
+		 OrgusersStamp loaded_at)
 {
-	int			count = loading->org_count;
+	int			count = loaded->org_count;
 	uint32		places = 4;
 	Size		size;
 	OrgusersRights *rights;
@@ -515,18 +178,18 @@ remember(const Loading *loading, OrgusersStamp loaded_at)
 		places *= 2;
 	size = offsetof(OrgusersRights, orgs) +
 		sizeof(OrgusersOrgRights) * count +
-		sizeof(pg_uuid_t) * loading->space_count +
+		sizeof(pg_uuid_t) * loaded->space_count +
 		sizeof(uint32) * places;
 
-	entry = hash_search(cache, loading->user_id, HASH_FIND, NULL);
+	entry = hash_search(cache, user_id, HASH_FIND, NULL);
 	if (entry != NULL)
 		forget(entry->rights);
-	entry = hash_search(cache, loading->user_id, HASH_ENTER, NULL);
+	entry = hash_search(cache, user_id, HASH_ENTER, NULL);
 	rights = MemoryContextAllocExtended(cache_context, size,
 										MCXT_ALLOC_HUGE | MCXT_ALLOC_NO_OOM);
 	if (rights == NULL)
 	{
-		hash_search(cache, loading->user_id, HASH_REMOVE, NULL);
+		hash_search(cache, user_id, HASH_REMOVE, NULL);
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY),
 				 errmsg("out of memory"),
@@ -535,18 +198,18 @@ remember(const Loading *loading, OrgusersStamp loaded_at)
 	}
 	entry->rights = rights;
 
-	rights->user_id = *loading->user_id;
+	rights->user_id = *user_id;
 	rights->numbering = numbering;
 	numbering->users++;
 	rights->loaded_at = rights->checked_at = loaded_at;
-	rights->user_slot = orgusers_slot(loading->user_id);
+	rights->user_slot = orgusers_slot(user_id);
 	rights->org_slots = 0;
 	rights->count = count;
-	memcpy(rights->orgs, loading->orgs, sizeof(OrgusersOrgRights) * count);
+	memcpy(rights->orgs, loaded->orgs, sizeof(OrgusersOrgRights) * count);
 	rights->spaces = (pg_uuid_t *) &rights->orgs[count];
-	if (loading->space_count > 0)
-		memcpy(rights->spaces, loading->spaces, sizeof(pg_uuid_t) * loading->space_count);
-	rights->places = (uint32 *) &rights->spaces[loading->space_count];
+	if (loaded->space_count > 0)
+		memcpy(rights->spaces, loaded->spaces, sizeof(pg_uuid_t) * loaded->space_count);
+	rights->places = (uint32 *) &rights->spaces[loaded->space_count];
 	rights->mask = places - 1;
 	memset(rights->places, 0, sizeof(uint32) * places);
 	for (int i = 0; i < count; i++)
@@ -579,77 +242,17 @@ load_rights(const pg_uuid_t *user_id, bool ignore_change)
 {
 	OrgusersStamp loaded_at = orgusers_now();
 	OrgusersRights *rights = NULL;
-	Loading		loading = {0};
-	int			group = 0;
+	OrgusersReading *reading;
+	OrgusersLoaded loaded;
 
-	loading.reading = orgusers_reading_begin();
-	loading.user_id = user_id;
-	load_pieces(&loading);
-	put_together(&loading);
-	for (int i = 0; i < loading.org_count; i++)
-	{
-		if (loading.orgs[i].member && loading.orgs[i].roles->in_spaces)
-			load_spaces(&loading, &loading.orgs[i], &group);
-	}
+	reading = orgusers_reading_begin();
+	orgusers_load(reading, numbering->content, user_id, &loaded);
 
 	orgusers_invalidation_begin();
 	if (ignore_change || orgusers_shared_changed() <= numbering->loaded_at)
-		rights = remember(&loading, loaded_at);
-	orgusers_reading_end(loading.reading);
-	return rights;
-}
-
-static bool
-has_name(OrgusersReading *reading, const pg_uuid_t *org_id,
-		 const pg_uuid_t *role_id, const char *name)
-{
-	orgusers_read(reading, ORGUSERS_ROLE_NAME, org_id, role_id);
-	return orgusers_read_next(reading, ORGUSERS_ROLE_NAME) &&
-		strcmp(orgusers_read_text(reading, ORGUSERS_ROLE_NAME, 0), name) == 0;
-}
-
-/*
- * orgusers_holds_role
- *		Whether an active user holds a role of that name in an organization,
- *		directly or by a group, as of now.  Not cached.
- */
-bool
-orgusers_holds_role(const pg_uuid_t *user_id, const pg_uuid_t *org_id,
-					const char *name)
-{
-	OrgusersReading *reading;
-	bool		holds = false;
-
-	orgusers_invalidation_begin();
-	reading = orgusers_reading_begin();
-	orgusers_read(reading, ORGUSERS_MEMBERSHIPS, user_id, org_id);
-	if (orgusers_read_next(reading, ORGUSERS_MEMBERSHIPS) &&
-		strcmp(orgusers_read_text(reading, ORGUSERS_MEMBERSHIPS, 1),
-			   "active") == 0)
-	{
-		orgusers_read(reading, ORGUSERS_DIRECT_ROLES, user_id, org_id);
-		while (!holds && orgusers_read_next(reading, ORGUSERS_DIRECT_ROLES))
-		{
-			pg_uuid_t	role_id = orgusers_read_uuid(reading, ORGUSERS_DIRECT_ROLES, 1);
-
-			holds = has_name(reading, org_id, &role_id, name);
-		}
-		orgusers_read(reading, ORGUSERS_GROUPS, user_id, org_id);
-		while (!holds && orgusers_read_next(reading, ORGUSERS_GROUPS))
-		{
-			pg_uuid_t	group_id = orgusers_read_uuid(reading, ORGUSERS_GROUPS, 1);
-
-			orgusers_read(reading, ORGUSERS_GROUP_ROLES, org_id, &group_id);
-			while (!holds && orgusers_read_next(reading, ORGUSERS_GROUP_ROLES))
-			{
-				pg_uuid_t	role_id = orgusers_read_uuid(reading, ORGUSERS_GROUP_ROLES, 0);
-
-				holds = has_name(reading, org_id, &role_id, name);
-			}
-		}
-	}
+		rights = remember(user_id, &loaded, loaded_at);
 	orgusers_reading_end(reading);
-	return holds;
+	return rights;
 }
 
 /*
@@ -821,7 +424,7 @@ orgusers_rights_in_space(const OrgusersRights *rights,
 		return true;
 	return org->space_count > 0 && have_in_assigned(org, permission) &&
 		bsearch(space_id, orgusers_org_rights_spaces(rights, org),
-				org->space_count, sizeof(pg_uuid_t), compare_uuids) != NULL;
+				org->space_count, sizeof(pg_uuid_t), orgusers_compare_uuids) != NULL;
 }
 
 /* The organizations, in order of their ids; returns how many. */
@@ -879,7 +482,7 @@ spaces_within(const OrgusersRights *a, const OrgusersOrgRights *in_a,
 	{
 		if (bsearch(&spaces[i], orgusers_org_rights_spaces(b, in_b),
 					in_b->space_count, sizeof(pg_uuid_t),
-					compare_uuids) == NULL)
+					orgusers_compare_uuids) == NULL)
 			return false;
 	}
 	return true;

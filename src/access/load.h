@@ -1,0 +1,25 @@
+/*
+ * load.h
+ *		Reading a user's rights from the tables.
+ */
+#ifndef ORGUSERS_LOAD_H
+#define ORGUSERS_LOAD_H
+
+#include "access/lookup.h"
+#include "access/rights.h"
+
+/* A user's rights, in the memory of the reading they came from. */
+typedef struct OrgusersLoaded
+{
+	int			org_count;
+	OrgusersOrgRights *orgs;	/* in order of their ids */
+	int			space_count;
+	pg_uuid_t  *spaces;			/* in the order of the organizations */
+} OrgusersLoaded;
+
+extern void orgusers_load(OrgusersReading *reading,
+						  OrgusersNumbering *numbering,
+						  const pg_uuid_t *user_id, OrgusersLoaded *result);
+extern int	orgusers_compare_uuids(const void *a, const void *b);
+
+#endif							/* ORGUSERS_LOAD_H */
