@@ -3,6 +3,7 @@
 #   make demo      install what is missing, build, and show the main job
 #   make test      the same set-up, then every test
 #   make requirements   the tests that each requirement has
+#   make campaign  the long tests, for hours
 #   make           build only          make install   build and install
 
 PG_CONFIG ?= pg_config
@@ -55,7 +56,7 @@ MAILER = mailer/orgusers-mailer
 MAILER_BINDIR ?= /usr/local/bin
 
 .DEFAULT_GOAL := all
-.PHONY: deps demo test bench fuzz strict mailer install-mailer uninstall-mailer clean-mailer
+.PHONY: deps demo test bench fuzz campaign strict mailer install-mailer uninstall-mailer clean-mailer
 
 ifneq ($(PGXS),)
 include $(PGXS)
@@ -106,6 +107,10 @@ bench: deps
 # Ten million inputs for each parser, under sanitizers.
 fuzz: deps
 	@test/fuzz/run
+
+# The long tests: hours.  Writes doc/campaign.md.
+campaign: deps
+	@test/campaign/run
 
 # How many tests each requirement has; fails when one has none.
 requirements:
