@@ -25,6 +25,7 @@ OBJS = \
 	src/access/rights.o \
 	src/access/statement.o \
 	src/access/checks.o \
+	src/access/grants.o \
 	src/access/support.o \
 	src/directory/new_id.o \
 	src/invariants/invariants.o \

@@ -5,10 +5,8 @@
 #include "access/statement.h"
 
 #include "catalog/pg_type.h"
-#include "executor/spi.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/snapmgr.h"
 #include "utils/uuid.h"
 
 #include "identity/identity.h"
@@ -22,7 +20,6 @@ PG_FUNCTION_INFO_V1(orgusers_is_member);
 PG_FUNCTION_INFO_V1(orgusers_reaches);
 PG_FUNCTION_INFO_V1(orgusers_has_role);
 PG_FUNCTION_INFO_V1(orgusers_has_right);
-PG_FUNCTION_INFO_V1(orgusers_may_grant);
 
 /*
  * orgusers_can
@@ -235,51 +232,4 @@ orgusers_has_right(PG_FUNCTION_ARGS)
 														VARSIZE_ANY_EXHDR(permission)));
 	orgusers_rights_unpin(rights);
 	PG_RETURN_BOOL(has);
-}
-
-/*
- * orgusers_may_grant
- *		may_grant(user_id uuid, org_id uuid, role_id uuid): whether a user may
- *		give and take the role, now.
- *
- * grants_role() decides it, by a snapshot of now.  A role held in an account
- * above is not behind the organization's lock, so whoever takes it away does
- * not make a transaction with an older snapshot fail.
- */
-Datum
-orgusers_may_grant(PG_FUNCTION_ARGS)
-{
-	static SPIPlanPtr plan = NULL;
-	Datum		args[3];
-	char		nulls[3];
-	Snapshot	now;
-	bool		isnull;
-	Datum		grants;
-
-	for (int i = 0; i < 3; i++)
-	{
-		args[i] = PG_GETARG_DATUM(i);
-		nulls[i] = PG_ARGISNULL(i) ? 'n' : ' ';
-	}
-
-	SPI_connect();
-	if (plan == NULL)
-	{
-		Oid			argtypes[] = {UUIDOID, UUIDOID, UUIDOID};
-
-		plan = SPI_prepare("SELECT orgusers.grants_role($1, $2, $3)",
-						   3, argtypes);
-		if (plan == NULL || SPI_keepplan(plan) != 0)
-			elog(ERROR, "could not prepare the question who may grant a role");
-	}
-	now = RegisterSnapshot(GetLatestSnapshot());
-	if (SPI_execute_snapshot(plan, args, nulls, now, InvalidSnapshot,
-							 false, false, 1) != SPI_OK_SELECT ||
-		SPI_processed != 1)
-		elog(ERROR, "could not ask who may grant a role");
-	UnregisterSnapshot(now);
-	grants = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
-						   &isnull);
-	SPI_finish();
-	PG_RETURN_BOOL(!isnull && DatumGetBool(grants));
 }

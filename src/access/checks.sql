@@ -40,7 +40,7 @@ CREATE FUNCTION orgusers.has_role(org_id uuid, role text) RETURNS boolean
 COMMENT ON FUNCTION orgusers.has_role(uuid, text) IS 'Whether the actor holds the role of that name in the organization, directly or by a group, now. Looked up at each call. Prefer can(): it asks what a role is for, and is cached';
 
 CREATE FUNCTION orgusers.has_right(user_id uuid, org_id uuid, permission text) RETURNS boolean
-    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'orgusers_has_right';
+    LANGUAGE c VOLATILE COST 1000 AS 'MODULE_PATHNAME', 'orgusers_has_right';
 COMMENT ON FUNCTION orgusers.has_right(uuid, uuid, text) IS 'Whether a user has the permission in all of the organization, at this moment; behind lock_organization() what the organization itself gives stays so until the transaction ends. Internal';
 
 CREATE FUNCTION orgusers.is_member(org_id uuid) RETURNS boolean
@@ -93,48 +93,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION orgusers.require(uuid, text) IS 'Returns when the actor has the permission in the organization, else raises: OU001 nobody is signed in, OU101 the actor neither is an active user of the organization nor reaches it from an account above (whether it exists is not told), OU002 the permission is missing';
 
--- In PL/pgSQL, which keeps its plans; what is seldom asked comes afterwards, so that it is seldom planned.  STABLE: by
--- the snapshot of who asks.
-CREATE FUNCTION orgusers.grants_role(user_id uuid, org_id uuid, role_id uuid) RETURNS boolean
-    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    given record;
-BEGIN
-    SELECT r.policy, r.template, t.editable, o.parent_id,
-           EXISTS (SELECT FROM orgusers.memberships m
-                   JOIN orgusers.held_roles h ON h.org_id = m.org_id AND h.user_id = m.user_id
-                   JOIN orgusers.roles own ON own.org_id = h.org_id AND own.id = h.role_id
-                   JOIN orgusers.role_template_grants g ON g.policy = own.policy AND g.template = own.template
-                   WHERE m.user_id = grants_role.user_id AND m.org_id = grants_role.org_id AND m.status = 'active'
-                     AND g.policy = r.policy AND g.grantable = r.template) AS by_own_role
-        INTO given
-        FROM orgusers.roles r
-        JOIN orgusers.role_templates t ON t.policy = r.policy AND t.id = r.template
-        JOIN orgusers.organizations o ON o.id = r.org_id
-        WHERE r.org_id = grants_role.org_id AND r.id = grants_role.role_id;
-    IF given.by_own_role IS NOT TRUE THEN
-        IF given.parent_id IS NULL THEN
-            RETURN false;
-        END IF;
-        IF NOT EXISTS (SELECT FROM orgusers.acting_roles a
-                       JOIN orgusers.roles own ON own.org_id = a.account_id AND own.id = a.role_id
-                       JOIN orgusers.role_template_grants g ON g.policy = own.policy AND g.template = own.template
-                       WHERE a.user_id = grants_role.user_id AND a.org_id = grants_role.org_id
-                         AND g.policy = given.policy AND g.grantable = given.template) THEN
-            RETURN false;
-        END IF;
-    END IF;
-    -- What a role of an editable template permits can differ from the template's, so the matrix of grants does not say enough.
-    IF NOT given.editable THEN
-        RETURN true;
-    END IF;
-    RETURN NOT EXISTS (SELECT FROM orgusers.role_rights p
-                       WHERE p.org_id = grants_role.org_id AND p.role_id = grants_role.role_id
-                         AND NOT orgusers.has_right(grants_role.user_id, grants_role.org_id, p.permission));
-END $$;
-COMMENT ON FUNCTION orgusers.grants_role(uuid, uuid, uuid) IS 'What may_grant() says, by the snapshot that it is called with. Internal';
-
+-- Dearer than what finds the rows that it is asked about, or a plan might ask it of every row.
 CREATE FUNCTION orgusers.may_grant(user_id uuid, org_id uuid, role_id uuid) RETURNS boolean
-    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-    AS 'MODULE_PATHNAME', 'orgusers_may_grant';
+    LANGUAGE c VOLATILE COST 1000 AS 'MODULE_PATHNAME', 'orgusers_may_grant';
 COMMENT ON FUNCTION orgusers.may_grant(uuid, uuid, uuid) IS 'Whether the user may give that role of the organization to others and take it, now, whatever the transaction''s snapshot: a role that counts for the user there (held there, or in an account above and reaching down) grants it, and, when what it permits is the organization''s to edit, the user has everywhere all that it permits. Internal';

@@ -376,9 +376,49 @@ orgusers_load(OrgusersReading *reading, OrgusersNumbering *numbering,
 	*result = loading.loaded;
 }
 
+/*
+ * orgusers_any_held_role
+ *		Whether a role that an active user holds in an organization, directly or
+ *		by a group, passes a test.
+ */
+bool
+orgusers_any_held_role(OrgusersReading *reading, const pg_uuid_t *user_id,
+					   const pg_uuid_t *org_id, OrgusersRoleTest test,
+					   const void *arg)
+{
+	pg_uuid_t	role_id;
+
+	orgusers_read(reading, ORGUSERS_MEMBERSHIPS, user_id, org_id);
+	if (!orgusers_read_next(reading, ORGUSERS_MEMBERSHIPS) ||
+		strcmp(orgusers_read_text(reading, ORGUSERS_MEMBERSHIPS, 1),
+			   "active") != 0)
+		return false;
+	orgusers_read(reading, ORGUSERS_DIRECT_ROLES, user_id, org_id);
+	while (orgusers_read_next(reading, ORGUSERS_DIRECT_ROLES))
+	{
+		role_id = orgusers_read_uuid(reading, ORGUSERS_DIRECT_ROLES, 1);
+		if (test(reading, org_id, &role_id, arg))
+			return true;
+	}
+	orgusers_read(reading, ORGUSERS_GROUPS, user_id, org_id);
+	while (orgusers_read_next(reading, ORGUSERS_GROUPS))
+	{
+		pg_uuid_t	group_id = orgusers_read_uuid(reading, ORGUSERS_GROUPS, 1);
+
+		orgusers_read(reading, ORGUSERS_GROUP_ROLES, org_id, &group_id);
+		while (orgusers_read_next(reading, ORGUSERS_GROUP_ROLES))
+		{
+			role_id = orgusers_read_uuid(reading, ORGUSERS_GROUP_ROLES, 0);
+			if (test(reading, org_id, &role_id, arg))
+				return true;
+		}
+	}
+	return false;
+}
+
 static bool
 has_name(OrgusersReading *reading, const pg_uuid_t *org_id,
-		 const pg_uuid_t *role_id, const char *name)
+		 const pg_uuid_t *role_id, const void *name)
 {
 	orgusers_read(reading, ORGUSERS_ROLE_NAME, org_id, role_id);
 	return orgusers_read_next(reading, ORGUSERS_ROLE_NAME) &&
@@ -395,36 +435,11 @@ orgusers_holds_role(const pg_uuid_t *user_id, const pg_uuid_t *org_id,
 					const char *name)
 {
 	OrgusersReading *reading;
-	bool		holds = false;
+	bool		holds;
 
 	orgusers_invalidation_begin();
 	reading = orgusers_reading_begin();
-	orgusers_read(reading, ORGUSERS_MEMBERSHIPS, user_id, org_id);
-	if (orgusers_read_next(reading, ORGUSERS_MEMBERSHIPS) &&
-		strcmp(orgusers_read_text(reading, ORGUSERS_MEMBERSHIPS, 1),
-			   "active") == 0)
-	{
-		orgusers_read(reading, ORGUSERS_DIRECT_ROLES, user_id, org_id);
-		while (!holds && orgusers_read_next(reading, ORGUSERS_DIRECT_ROLES))
-		{
-			pg_uuid_t	role_id = orgusers_read_uuid(reading, ORGUSERS_DIRECT_ROLES, 1);
-
-			holds = has_name(reading, org_id, &role_id, name);
-		}
-		orgusers_read(reading, ORGUSERS_GROUPS, user_id, org_id);
-		while (!holds && orgusers_read_next(reading, ORGUSERS_GROUPS))
-		{
-			pg_uuid_t	group_id = orgusers_read_uuid(reading, ORGUSERS_GROUPS, 1);
-
-			orgusers_read(reading, ORGUSERS_GROUP_ROLES, org_id, &group_id);
-			while (!holds && orgusers_read_next(reading, ORGUSERS_GROUP_ROLES))
-			{
-				pg_uuid_t	role_id = orgusers_read_uuid(reading, ORGUSERS_GROUP_ROLES, 0);
-
-				holds = has_name(reading, org_id, &role_id, name);
-			}
-		}
-	}
+	holds = orgusers_any_held_role(reading, user_id, org_id, has_name, name);
 	orgusers_reading_end(reading);
 	return holds;
 }

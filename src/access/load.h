@@ -20,6 +20,16 @@ typedef struct OrgusersLoaded
 extern void orgusers_load(OrgusersReading *reading,
 						  OrgusersNumbering *numbering,
 						  const pg_uuid_t *user_id, OrgusersLoaded *result);
+
+/* A question about a role of an organization. */
+typedef bool (*OrgusersRoleTest) (OrgusersReading *reading,
+								  const pg_uuid_t *org_id,
+								  const pg_uuid_t *role_id, const void *arg);
+
+extern bool orgusers_any_held_role(OrgusersReading *reading,
+								   const pg_uuid_t *user_id,
+								   const pg_uuid_t *org_id,
+								   OrgusersRoleTest test, const void *arg);
 extern int	orgusers_compare_uuids(const void *a, const void *b);
 
 #endif							/* ORGUSERS_LOAD_H */

@@ -26,6 +26,7 @@
 #include "utils/snapmgr.h"
 
 #define MAX_COLUMNS 4
+#define MAX_KEYS 3
 
 /*
  * The index, whose first columns are the keys; NULL reads the whole table.
@@ -65,6 +66,8 @@ static const struct
 	[ORGUSERS_ORGANIZATION] = {"organizations",
 		"organizations_id_policy_key",
 	{"policy"}},
+	[ORGUSERS_PARENT] = {"organizations", "organizations_pkey",
+	{"parent_id"}},
 	[ORGUSERS_SUBACCOUNTS] = {"organizations", "organizations_parent_id_idx",
 	{"id"}},
 	[ORGUSERS_PERMISSIONS] = {"permissions", NULL,
@@ -75,6 +78,14 @@ static const struct
 	{"policy", "template", "permission"}},
 	[ORGUSERS_BASE_PERMISSIONS] = {"base_permissions", NULL,
 	{"policy", "permission"}},
+	[ORGUSERS_TEMPLATE] = {"role_templates", "role_templates_pkey",
+	{"reaches_below", "editable"}},
+	[ORGUSERS_TEMPLATE_GRANTS] = {"role_template_grants",
+		"role_template_grants_pkey",
+	{"grantable"}},
+	[ORGUSERS_PERMISSIONS_OF_TEMPLATE] = {"role_template_permissions",
+		"role_template_permissions_pkey",
+	{"permission"}},
 };
 
 /* What the names above stand for, until a relation is told to have changed. */
@@ -290,27 +301,62 @@ open_scan(OrgusersReading *reading, OrgusersPath path, int keys)
 }
 
 /*
- * orgusers_read
- *		Starts the scan of a path, anew if it was used before, for rows with
- *		these keys; NULL for keys that the path has not.
+ * start_scan
+ *		Starts the scan of a path, anew if it was used before, for rows whose
+ *		keys are equal to these by the function.
  */
-void
-orgusers_read(OrgusersReading *reading, OrgusersPath path,
-			  const pg_uuid_t *key, const pg_uuid_t *second_key)
+static void
+start_scan(OrgusersReading *reading, OrgusersPath path, RegProcedure equal,
+		   const Datum *values, int count)
 {
 	Scan	   *scan = &reading->scans[path];
-	ScanKeyData keys[2];
-	int			count = (key != NULL) + (second_key != NULL);
+	ScanKeyData keys[MAX_KEYS];
 
 	if (scan->table == NULL)
 		open_scan(reading, path, count);
 	if (scan->by_index == NULL)
 		return;
-	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_UUID_EQ,
-				UUIDPGetDatum(key));
-	ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_UUID_EQ,
-				UUIDPGetDatum(second_key));
+	for (int i = 0; i < count; i++)
+		ScanKeyEntryInitialize(&keys[i], 0, i + 1, BTEqualStrategyNumber,
+							   InvalidOid, scan->index->rd_indcollation[i],
+							   equal, values[i]);
 	index_rescan(scan->by_index, keys, count, NULL, 0);
+}
+
+/*
+ * orgusers_read
+ *		Starts the scan of a path for rows with these keys; NULL for keys that
+ *		the path has not.
+ */
+void
+orgusers_read(OrgusersReading *reading, OrgusersPath path,
+			  const pg_uuid_t *key, const pg_uuid_t *second_key)
+{
+	Datum		values[] = {UUIDPGetDatum(key), UUIDPGetDatum(second_key)};
+
+	start_scan(reading, path, F_UUID_EQ, values,
+			   (key != NULL) + (second_key != NULL));
+}
+
+/*
+ * orgusers_read_texts
+ *		The same for a path whose keys are texts.
+ */
+void
+orgusers_read_texts(OrgusersReading *reading, OrgusersPath path,
+					const char *key, const char *second_key,
+					const char *third_key)
+{
+	const char *keys[] = {key, second_key, third_key};
+	Datum		values[MAX_KEYS];
+	int			count = 0;
+
+	while (count < MAX_KEYS && keys[count] != NULL)
+	{
+		values[count] = CStringGetTextDatum(keys[count]);
+		count++;
+	}
+	start_scan(reading, path, F_TEXTEQ, values, count);
 }
 
 /* Goes to the next entry of the index whose row is visible. */
@@ -349,40 +395,56 @@ orgusers_read_next(OrgusersReading *reading, OrgusersPath path)
 								  scan->slot);
 }
 
-/* A column of the row: the nth that the path gives, from 0.  None is NULL. */
+/* A column of the row: the nth that the path gives, from 0. */
 static Datum
-read_column(OrgusersReading *reading, OrgusersPath path, int column)
+read_column(OrgusersReading *reading, OrgusersPath path, int column,
+			bool *isnull)
 {
 	Scan	   *scan = &reading->scans[path];
 	AttrNumber	number = found[path].columns[column];
-	bool		isnull;
-	Datum		value;
 
 	if (scan->by_index != NULL && scan->by_index->xs_want_itup)
-		value = index_getattr(scan->by_index->xs_itup, number,
-							  scan->by_index->xs_itupdesc, &isnull);
-	else
-		value = slot_getattr(scan->slot, number, &isnull);
+		return index_getattr(scan->by_index->xs_itup, number,
+							 scan->by_index->xs_itupdesc, isnull);
+	return slot_getattr(scan->slot, number, isnull);
+}
+
+/* A column that is not NULL. */
+static Datum
+read_value(OrgusersReading *reading, OrgusersPath path, int column)
+{
+	bool		isnull;
+	Datum		value = read_column(reading, path, column, &isnull);
+
 	if (isnull)
 		elog(ERROR, "unexpected NULL in table %s", paths[path].table);
 	return value;
 }
 
+bool
+orgusers_read_is_null(OrgusersReading *reading, OrgusersPath path, int column)
+{
+	bool		isnull;
+
+	(void) read_column(reading, path, column, &isnull);
+	return isnull;
+}
+
 pg_uuid_t
 orgusers_read_uuid(OrgusersReading *reading, OrgusersPath path, int column)
 {
-	return *DatumGetUUIDP(read_column(reading, path, column));
+	return *DatumGetUUIDP(read_value(reading, path, column));
 }
 
 bool
 orgusers_read_bool(OrgusersReading *reading, OrgusersPath path, int column)
 {
-	return DatumGetBool(read_column(reading, path, column));
+	return DatumGetBool(read_value(reading, path, column));
 }
 
 /* The text is the reading's memory. */
 char *
 orgusers_read_text(OrgusersReading *reading, OrgusersPath path, int column)
 {
-	return TextDatumGetCString(read_column(reading, path, column));
+	return TextDatumGetCString(read_value(reading, path, column));
 }

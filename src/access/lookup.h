@@ -24,11 +24,15 @@ typedef enum OrgusersPath
 	ORGUSERS_DIRECT_SPACES,		/* organization, user: space_id */
 	ORGUSERS_GROUP_SPACES,		/* organization, group: space_id */
 	ORGUSERS_ORGANIZATION,		/* organization: policy */
+	ORGUSERS_PARENT,			/* organization: parent_id, perhaps NULL */
 	ORGUSERS_SUBACCOUNTS,		/* parent: id */
 	ORGUSERS_PERMISSIONS,		/* all: key, scope */
 	ORGUSERS_TEMPLATES,			/* all: policy, id, all_spaces, reaches_below */
 	ORGUSERS_TEMPLATE_PERMISSIONS,	/* all: policy, template, permission */
 	ORGUSERS_BASE_PERMISSIONS,	/* all: policy, permission */
+	ORGUSERS_TEMPLATE,			/* policy, id: reaches_below, editable */
+	ORGUSERS_TEMPLATE_GRANTS,	/* policy, template, grantable: grantable */
+	ORGUSERS_PERMISSIONS_OF_TEMPLATE,	/* policy, template: permission */
 	ORGUSERS_PATHS				/* how many there are */
 } OrgusersPath;
 
@@ -40,7 +44,12 @@ extern void orgusers_reading_forget(Oid relid);
 
 extern void orgusers_read(OrgusersReading *reading, OrgusersPath path,
 						  const pg_uuid_t *key, const pg_uuid_t *second_key);
+extern void orgusers_read_texts(OrgusersReading *reading, OrgusersPath path,
+								const char *key, const char *second_key,
+								const char *third_key);
 extern bool orgusers_read_next(OrgusersReading *reading, OrgusersPath path);
+extern bool orgusers_read_is_null(OrgusersReading *reading,
+								  OrgusersPath path, int column);
 extern pg_uuid_t orgusers_read_uuid(OrgusersReading *reading,
 									OrgusersPath path, int column);
 extern bool orgusers_read_bool(OrgusersReading *reading, OrgusersPath path,
