@@ -27,6 +27,7 @@ OBJS = \
 	src/access/checks.o \
 	src/access/grants.o \
 	src/access/support.o \
+	src/audit/audit.o \
 	src/directory/new_id.o \
 	src/invariants/invariants.o \
 	src/invariants/most_spaces.o \

@@ -36,56 +36,15 @@ SELECT pg_extension_config_dump('orgusers.audit_log', '');
 -- Or somebody's organization would be shown what all organizations share.
 ALTER TABLE orgusers.organizations ADD CONSTRAINT organizations_id_is_not_shared CHECK (id <> '00000000-0000-0000-0000-000000000000');
 
--- pg_dump's scripts and pg_restore switch both settings off, and nobody but the owner's own roles gets past the role:
--- within a SECURITY DEFINER function it is still the caller's that is looked at.  In SQL and without SET, so that it
--- becomes part of the triggers' own, prepared, expressions.
-CREATE FUNCTION orgusers.is_restore() RETURNS boolean
-    LANGUAGE sql STABLE
-    RETURN current_setting('row_security') = 'off' AND current_setting('check_function_bodies') = 'off'
-        AND pg_has_role(coalesce(nullif(current_setting('role'), 'none')::name, session_user), current_user, 'USAGE');
-COMMENT ON FUNCTION orgusers.is_restore() IS 'Whether a dump is being loaded: the session acts as the owner, with row_security and check_function_bodies off. What is inserted then is in the dump''s own trail. Internal';
-
--- Arguments: the column with the organization, the one with the user (empty: there is none), the columns left out, the key.
+-- In C, and not SECURITY DEFINER: they write as the table's owner by themselves, and look up nothing by a search_path.
+-- Arguments: the column with the organization, the one with the user, the one that is noise, the one that is secret; empty:
+-- there is none.
 CREATE FUNCTION orgusers.audit_statement() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    IF TG_OP = 'TRUNCATE' THEN
-        INSERT INTO orgusers.audit_log (org_id, action, relation) VALUES ('00000000-0000-0000-0000-000000000000', 'truncate', TG_TABLE_NAME);
-    ELSIF TG_OP = 'DELETE' OR NOT orgusers.is_restore() THEN
-        INSERT INTO orgusers.audit_log (org_id, action, relation, user_id, before, after)
-            SELECT coalesce(image ->> TG_ARGV[0], '00000000-0000-0000-0000-000000000000')::uuid, lower(TG_OP), TG_TABLE_NAME,
-                   (image ->> TG_ARGV[1])::uuid, CASE TG_OP WHEN 'DELETE' THEN image END, CASE TG_OP WHEN 'INSERT' THEN image END
-            FROM (SELECT to_jsonb(c) - TG_ARGV[2]::text[] AS image FROM changed c OFFSET 0) AS r;
-    END IF;
-    RETURN NULL;
-END $$;
+    LANGUAGE c AS 'MODULE_PATHNAME', 'orgusers_audit_statement';
 COMMENT ON FUNCTION orgusers.audit_statement() IS 'Trigger: writes the rows that a statement has inserted or deleted into the audit trail, or that a table was truncated';
 
 CREATE FUNCTION orgusers.audit_row() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    old_row jsonb := to_jsonb(OLD) - TG_ARGV[2]::text[];
-    new_row jsonb := to_jsonb(NEW) - TG_ARGV[2]::text[];
-    was     jsonb;
-    became  jsonb;
-BEGIN
-    IF TG_OP = 'INSERT' AND orgusers.is_restore() THEN
-        RETURN NULL;
-    END IF;
-    SELECT CASE TG_OP WHEN 'UPDATE' THEN jsonb_object_agg(n.key, old_row -> n.key) END, jsonb_object_agg(n.key, n.value) INTO was, became
-        FROM jsonb_each(new_row) n WHERE n.value IS DISTINCT FROM old_row -> n.key OR n.key = ANY (TG_ARGV[3]::text[]);
-    INSERT INTO orgusers.audit_log (org_id, action, relation, user_id, before, after)
-        VALUES (coalesce(new_row ->> TG_ARGV[0], '00000000-0000-0000-0000-000000000000')::uuid, lower(TG_OP), TG_TABLE_NAME,
-                (new_row ->> TG_ARGV[1])::uuid, was, became);
-    -- A row that goes from one organization or user to another is told of in both.
-    IF TG_OP = 'UPDATE' AND (old_row ->> TG_ARGV[0] IS DISTINCT FROM new_row ->> TG_ARGV[0]
-                             OR old_row ->> TG_ARGV[1] IS DISTINCT FROM new_row ->> TG_ARGV[1]) THEN
-        INSERT INTO orgusers.audit_log (org_id, action, relation, user_id, before, after)
-            VALUES (coalesce(old_row ->> TG_ARGV[0], '00000000-0000-0000-0000-000000000000')::uuid, 'update', TG_TABLE_NAME,
-                    (old_row ->> TG_ARGV[1])::uuid, was, became);
-    END IF;
-    RETURN NULL;
-END $$;
+    LANGUAGE c AS 'MODULE_PATHNAME', 'orgusers_audit_row';
 COMMENT ON FUNCTION orgusers.audit_row() IS 'Trigger: writes an updated row into the audit trail (its key, and what changed), or a single inserted one';
 
 -- What is audited.  Columns that are noise are left out, and an update of nothing else is not told of; secret columns
@@ -94,59 +53,49 @@ COMMENT ON FUNCTION orgusers.audit_row() IS 'Trigger: writes an updated row into
 DO $$
 DECLARE
     audited record;
-    columns text;
-    of_key  text[];
     args    text;
 BEGIN
     FOR audited IN
         SELECT * FROM (VALUES
-            ('organizations',             'id',     '',        '{epoch}'::text[], '{}'::text[]),
-            ('memberships',               'org_id', 'user_id', '{}', '{}'),
-            ('roles',                     'org_id', '',        '{}', '{}'),
-            ('role_permissions',          'org_id', '',        '{}', '{}'),
-            ('membership_roles',          'org_id', 'user_id', '{}', '{}'),
-            ('membership_permissions',    'org_id', 'user_id', '{}', '{}'),
-            ('groups',                    'org_id', '',        '{}', '{}'),
-            ('group_members',             'org_id', 'user_id', '{}', '{}'),
-            ('group_roles',               'org_id', '',        '{}', '{}'),
-            ('spaces',                    'org_id', '',        '{}', '{}'),
-            ('space_members',             'org_id', 'user_id', '{}', '{}'),
-            ('space_groups',              'org_id', '',        '{}', '{}'),
-            ('subscriptions',             'org_id', '',        '{}', '{}'),
-            ('invitations',               'org_id', '',        '{}', '{}'),
-            ('invitation_roles',          'org_id', '',        '{}', '{}'),
-            ('invitation_groups',         'org_id', '',        '{}', '{}'),
-            ('invitation_spaces',         'org_id', '',        '{}', '{}'),
-            ('join_links',                'org_id', '',        '{uses}', '{digest}'),
-            ('join_link_roles',           'org_id', '',        '{}', '{}'),
-            ('join_domains',              'org_id', '',        '{}', '{challenge}'),
-            ('join_domain_roles',         'org_id', '',        '{}', '{}'),
-            ('users',                     '',       'id',      '{}', '{}'),
-            ('assertion_keys',            '',       '',        '{}', '{key}'),
-            ('mailer_keys',               '',       '',        '{}', '{}'),
-            ('mail_templates',            '',       '',        '{}', '{}'),
-            ('permissions',               '',       '',        '{}', '{}'),
-            ('plans',                     '',       '',        '{}', '{}'),
-            ('policies',                  '',       '',        '{}', '{}'),
-            ('role_templates',            '',       '',        '{}', '{}'),
-            ('role_template_permissions', '',       '',        '{}', '{}'),
-            ('role_template_grants',      '',       '',        '{}', '{}'),
-            ('base_permissions',          '',       '',        '{}', '{}')
+            ('organizations',             'id',     '',        'epoch', ''),
+            ('memberships',               'org_id', 'user_id', '', ''),
+            ('roles',                     'org_id', '',        '', ''),
+            ('role_permissions',          'org_id', '',        '', ''),
+            ('membership_roles',          'org_id', 'user_id', '', ''),
+            ('membership_permissions',    'org_id', 'user_id', '', ''),
+            ('groups',                    'org_id', '',        '', ''),
+            ('group_members',             'org_id', 'user_id', '', ''),
+            ('group_roles',               'org_id', '',        '', ''),
+            ('spaces',                    'org_id', '',        '', ''),
+            ('space_members',             'org_id', 'user_id', '', ''),
+            ('space_groups',              'org_id', '',        '', ''),
+            ('subscriptions',             'org_id', '',        '', ''),
+            ('invitations',               'org_id', '',        '', ''),
+            ('invitation_roles',          'org_id', '',        '', ''),
+            ('invitation_groups',         'org_id', '',        '', ''),
+            ('invitation_spaces',         'org_id', '',        '', ''),
+            ('join_links',                'org_id', '',        'uses', 'digest'),
+            ('join_link_roles',           'org_id', '',        '', ''),
+            ('join_domains',              'org_id', '',        '', 'challenge'),
+            ('join_domain_roles',         'org_id', '',        '', ''),
+            ('users',                     '',       'id',      '', ''),
+            ('assertion_keys',            '',       '',        '', 'key'),
+            ('mailer_keys',               '',       '',        '', ''),
+            ('mail_templates',            '',       '',        '', ''),
+            ('permissions',               '',       '',        '', ''),
+            ('plans',                     '',       '',        '', ''),
+            ('policies',                  '',       '',        '', ''),
+            ('role_templates',            '',       '',        '', ''),
+            ('role_template_permissions', '',       '',        '', ''),
+            ('role_template_grants',      '',       '',        '', ''),
+            ('base_permissions',          '',       '',        '', '')
         ) AS t (relation, org_column, user_column, noise, secret)
     LOOP
-        -- By their bytes: values that compare as equal, such as addresses in other letter case, can differ.
-        SELECT format('(ROW(%s)::record OPERATOR(pg_catalog.*<>) ROW(%s)::record)', string_agg(format('OLD.%I', a.attname), ', ' ORDER BY a.attnum),
-                      string_agg(format('NEW.%I', a.attname), ', ' ORDER BY a.attnum)) INTO columns
-            FROM pg_attribute a WHERE a.attrelid = ('orgusers.' || audited.relation)::regclass
-              AND a.attnum > 0 AND NOT a.attisdropped AND a.attname <> ALL (audited.noise);
-        SELECT array_agg(a.attname ORDER BY a.attnum) INTO of_key
-            FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
-            WHERE i.indrelid = ('orgusers.' || audited.relation)::regclass AND i.indisprimary;
-        args := format('%L, %L, %L, %L', audited.org_column, audited.user_column, audited.noise || audited.secret, of_key);
+        args := format('%L, %L, %L, %L', audited.org_column, audited.user_column, audited.noise, audited.secret);
         EXECUTE format('CREATE TRIGGER audit_insert AFTER INSERT ON orgusers.%I REFERENCING NEW TABLE AS changed
                             FOR EACH STATEMENT EXECUTE FUNCTION orgusers.audit_statement(%s)', audited.relation, args);
         EXECUTE format('CREATE TRIGGER audit_update AFTER UPDATE ON orgusers.%I
-                            FOR EACH ROW WHEN %s EXECUTE FUNCTION orgusers.audit_row(%s)', audited.relation, columns, args);
+                            FOR EACH ROW EXECUTE FUNCTION orgusers.audit_row(%s)', audited.relation, args);
         EXECUTE format('CREATE TRIGGER audit_delete AFTER DELETE ON orgusers.%I REFERENCING OLD TABLE AS changed
                             FOR EACH STATEMENT EXECUTE FUNCTION orgusers.audit_statement(%s)', audited.relation, args);
         EXECUTE format('CREATE TRIGGER audit_truncate AFTER TRUNCATE ON orgusers.%I
@@ -160,7 +109,7 @@ END $$;
 
 -- Of tokens, that somebody was shown a link; what else becomes of them can be seen from their invitation.
 CREATE TRIGGER audit_link AFTER INSERT ON orgusers.invitation_tokens
-    FOR EACH ROW WHEN (NEW.kind = 'link') EXECUTE FUNCTION orgusers.audit_row('org_id', '', '{digest}', '{}');
+    FOR EACH ROW WHEN (NEW.kind = 'link') EXECUTE FUNCTION orgusers.audit_row('org_id', '', '', 'digest');
 COMMENT ON TRIGGER audit_link ON orgusers.invitation_tokens IS 'Writes the audit trail';
 
 CREATE FUNCTION orgusers.list_audit(org_id uuid, earlier_than uuid DEFAULT NULL, page integer DEFAULT 100,

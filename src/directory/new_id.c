@@ -2,7 +2,7 @@
  * new_id.c
  *		Ids: UUIDs of version 7 (RFC 9562), ordered by the time they are made.
  */
-#include "orgusers.h"
+#include "directory/new_id.h"
 
 #include <time.h>
 
@@ -39,17 +39,15 @@ next_time(void)
 }
 
 /*
- * orgusers_new_id
- *		Returns a new id: 48 bits of milliseconds, version, 12 bits of their
+ * orgusers_make_id
+ *		Makes a new id: 48 bits of milliseconds, version, 12 bits of their
  *		fraction, variant, 62 random bits.  Increasing within one backend.
  */
-Datum
-orgusers_new_id(PG_FUNCTION_ARGS)
+void
+orgusers_make_id(pg_uuid_t *id)
 {
-	pg_uuid_t  *id = palloc(sizeof(pg_uuid_t));
 	uint64		time = next_time();
 
-	(void) fcinfo;
 	if (!pg_strong_random(id->data + 8, UUID_LEN - 8))
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),
@@ -60,6 +58,18 @@ orgusers_new_id(PG_FUNCTION_ARGS)
 	id->data[6] = 0x70 | (unsigned char) ((time >> 8) & 0x0F);
 	id->data[7] = (unsigned char) time;
 	id->data[8] = 0x80 | (id->data[8] & 0x3F);
+}
 
+/*
+ * orgusers_new_id
+ *		SQL: returns a new id.
+ */
+Datum
+orgusers_new_id(PG_FUNCTION_ARGS)
+{
+	pg_uuid_t  *id = palloc(sizeof(pg_uuid_t));
+
+	(void) fcinfo;
+	orgusers_make_id(id);
 	PG_RETURN_UUID_P(id);
 }
