@@ -71,4 +71,17 @@
 	index_beginscan(table, index, snapshot, keys, 0)
 #endif
 
+/* An update says which indexes want the new version, not only whether, since 16. */
+#if PG_VERSION_NUM >= 160000
+#define ORGUSERS_UPDATED_INDEXES TU_UpdateIndexes
+#define ORGUSERS_UPDATE_INDEXES(target, row, estate, updated) \
+	(void) ExecInsertIndexTuples(target, row, estate, true, false, NULL, NIL, \
+								 (updated) == TU_Summarizing)
+#else
+#define ORGUSERS_UPDATED_INDEXES bool
+#define ORGUSERS_UPDATE_INDEXES(target, row, estate, updated) \
+	((void) (updated), \
+	 (void) ExecInsertIndexTuples(target, row, estate, true, false, NULL, NIL))
+#endif
+
 #endif							/* ORGUSERS_COMPAT_H */

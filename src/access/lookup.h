@@ -24,12 +24,14 @@ typedef enum OrgusersPath
 	ORGUSERS_DIRECT_SPACES,		/* organization, user: space_id */
 	ORGUSERS_GROUP_SPACES,		/* organization, group: space_id */
 	ORGUSERS_ORGANIZATION,		/* organization: policy */
+	ORGUSERS_PLACE,				/* organization: root_id, policy */
 	ORGUSERS_PARENT,			/* organization: parent_id, perhaps NULL */
 	ORGUSERS_SUBACCOUNTS,		/* parent: id */
 	ORGUSERS_PERMISSIONS,		/* all: key, scope */
 	ORGUSERS_TEMPLATES,			/* all: policy, id, all_spaces, reaches_below */
 	ORGUSERS_TEMPLATE_PERMISSIONS,	/* all: policy, template, permission */
 	ORGUSERS_BASE_PERMISSIONS,	/* all: policy, permission */
+	ORGUSERS_POLICY,			/* policy: unique_in_tree */
 	ORGUSERS_TEMPLATE,			/* policy, id: reaches_below, editable */
 	ORGUSERS_TEMPLATE_GRANTS,	/* policy, template, grantable: grantable */
 	ORGUSERS_PERMISSIONS_OF_TEMPLATE,	/* policy, template: permission */

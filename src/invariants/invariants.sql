@@ -1,13 +1,8 @@
 -- What must always hold, for every path that writes.  Foreign keys, checks and unique indexes stand with their
 -- tables; here is what those cannot say.
 
-CREATE FUNCTION orgusers.next_epoch(epoch bigint, xmin xid) RETURNS bigint
-    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'orgusers_next_epoch';
-COMMENT ON FUNCTION orgusers.next_epoch(bigint, xid) IS 'The next epoch of an organization''s row, when the transaction that wrote the row (its xmin) has told all sessions whose rights it changed. Internal';
-
 CREATE FUNCTION orgusers.lock_organization(org_id uuid) RETURNS boolean
-    LANGUAGE c VOLATILE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-    AS 'MODULE_PATHNAME', 'orgusers_lock_organization';
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'orgusers_lock_organization';
 COMMENT ON FUNCTION orgusers.lock_organization(uuid) IS 'Takes, until the end of the transaction, the lock that guards an organization''s seats, role holders, billing admin and plan: updates its epoch, once a transaction, and before it that of its tree''s root where the policy has unique_in_tree. Whoever changes those calls it first and then reads with a new command. Returns whether the organization exists. A serialization failure (40001) at REPEATABLE READ and above means that it has changed meanwhile. Internal';
 
 CREATE FUNCTION orgusers.seats_check() RETURNS trigger

@@ -9,14 +9,25 @@
  */
 #include "invariants/touched.h"
 
+#include "access/genam.h"
+#include "access/invalidation.h"
+#include "access/lookup.h"
+#include "access/stratnum.h"
+#include "access/sysattr.h"
+#include "access/table.h"
+#include "access/tableam.h"
 #include "access/xact.h"
-#include "catalog/pg_type.h"
+#include "catalog/namespace.h"
+#include "executor/executor.h"
 #include "executor/spi.h"
+#include "miscadmin.h"
 #include "storage/lmgr.h"
+#include "utils/fmgroids.h"
 #include "utils/hsearch.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
-
-PG_FUNCTION_INFO_V1(orgusers_next_epoch);
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
 
 static HTAB *touched = NULL;
 static bool callbacks_registered = false;
@@ -67,103 +78,227 @@ touched_subxact_end(SubXactEvent event, SubTransactionId subid,
 	}
 }
 
+/* Finds a relation of the extension; errors when it is not there. */
+static Oid
+find_relation(const char *name)
+{
+	Oid			relid = get_relname_relid(name,
+										  get_namespace_oid(ORGUSERS_SCHEMA,
+															false));
+
+	if (!OidIsValid(relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation %s.%s of extension orgusers is missing",
+						ORGUSERS_SCHEMA, name)));
+	return relid;
+}
+
+/* A column of an organization. */
+static Datum
+column_of(TupleTableSlot *row, const char *name, bool *isnull)
+{
+	int			column = SPI_fnumber(row->tts_tupleDescriptor, name);
+
+	if (column <= 0)
+		elog(ERROR, "table organizations has no column %s", name);
+	return slot_getattr(row, column, isnull);
+}
+
 /*
- * orgusers_next_epoch
- *		next_epoch(epoch bigint, xmin xid): the epoch to go on with, once the
- *		transaction that wrote the row has told everybody of what it changed.
+ * wait_for_writer
+ *		Waits until the transaction that wrote a row has told everybody of what
+ *		it changed.
  *
  * A transaction is over for those who look at its rows a moment before it has
  * sent its invalidations, and gives up its own lock only after that.  So who
  * waits for that lock, and then takes in what was sent, has a cache of rights
  * that knows of every change made under this row's lock.
  */
-Datum
-orgusers_next_epoch(PG_FUNCTION_ARGS)
+static void
+wait_for_writer(TupleTableSlot *row)
 {
-	TransactionId writer = PG_GETARG_TRANSACTIONID(1);
+	bool		isnull;
+	TransactionId writer =
+		DatumGetTransactionId(slot_getsysattr(row,
+											  MinTransactionIdAttributeNumber,
+											  &isnull));
 
 	if (TransactionIdIsNormal(writer) &&
 		!TransactionIdIsCurrentTransactionId(writer))
 		XactLockTableWait(writer, NULL, NULL, XLTW_None);
-	PG_RETURN_INT64(PG_GETARG_INT64(0) + 1);
+}
+
+/* Gives the indexes a new version of a row that they do not lead to. */
+static void
+insert_into_indexes(Relation table, TupleTableSlot *row,
+					ORGUSERS_UPDATED_INDEXES updated)
+{
+	EState	   *estate = CreateExecutorState();
+	MemoryContext caller = MemoryContextSwitchTo(estate->es_query_cxt);
+	ResultRelInfo *target = makeNode(ResultRelInfo);
+
+	InitResultRelInfo(target, table, 0, NULL, 0);
+	ExecOpenIndices(target, false);
+	ORGUSERS_UPDATE_INDEXES(target, row, estate, updated);
+	ExecCloseIndices(target);
+	MemoryContextSwitchTo(caller);
+	FreeExecutorState(estate);
+}
+
+/*
+ * update_epoch
+ *		Writes an organization's row with the next epoch.  When somebody else
+ *		has written it meanwhile, *row becomes the latest version, which is then
+ *		locked, or is cleared when there is none.
+ *
+ * What an UPDATE does, by isolation level; there is nothing to check or to
+ * tell in a row of which only the epoch changes.
+ */
+static TM_Result
+update_epoch(Relation table, TupleTableSlot *row)
+{
+	TupleTableSlot *next = table_slot_create(table, NULL);
+	int			natts = RelationGetDescr(table)->natts;
+	CommandId	command = GetCurrentCommandId(true);
+	ItemPointerData tid = row->tts_tid;
+	ORGUSERS_UPDATED_INDEXES updated;
+	TM_FailureData failure;
+	LockTupleMode mode;
+	TM_Result	result;
+	bool		isnull;
+	int64		epoch = DatumGetInt64(column_of(row, "epoch", &isnull));
+
+	slot_getallattrs(row);
+	ExecClearTuple(next);
+	memcpy(next->tts_values, row->tts_values, natts * sizeof(Datum));
+	memcpy(next->tts_isnull, row->tts_isnull, natts * sizeof(bool));
+	next->tts_values[SPI_fnumber(RelationGetDescr(table), "epoch") - 1] =
+		Int64GetDatum(epoch + 1);
+	ExecStoreVirtualTuple(next);
+	result = table_tuple_update(table, &tid, next, command,
+								GetActiveSnapshot(), InvalidSnapshot, true,
+								&failure, &mode, &updated);
+	if (result == TM_Ok && updated)
+		insert_into_indexes(table, next, updated);
+	ExecDropSingleTupleTableSlot(next);
+
+	if ((result == TM_Updated || result == TM_Deleted) &&
+		IsolationUsesXactSnapshot())
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not serialize access due to concurrent update")));
+	if (result == TM_Updated)
+	{
+		TM_Result	locked = table_tuple_lock(table, &tid, GetActiveSnapshot(),
+											  row, command, mode, LockWaitBlock,
+											  TUPLE_LOCK_FLAG_FIND_LAST_VERSION,
+											  &failure);
+
+		if (locked != TM_Ok)
+			result = locked;
+	}
+	if (result == TM_Deleted)
+		ExecClearTuple(row);
+	else if (result != TM_Ok && result != TM_Updated)
+		ereport(ERROR,
+				(errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
+				 errmsg("the organization was already changed by an operation triggered by the current command")));
+	return result;
+}
+
+/* Whether a row is the one to touch: that organization's, perhaps a root. */
+static bool
+is_wanted(TupleTableSlot *row, const pg_uuid_t *org_id, bool root_only)
+{
+	bool		isnull;
+	Datum		id;
+
+	if (TTS_EMPTY(row))
+		return false;
+	id = column_of(row, "id", &isnull);
+	if (memcmp(DatumGetUUIDP(id), org_id, UUID_LEN) != 0)
+		return false;
+	(void) column_of(row, "parent_id", &isnull);
+	return isnull || !root_only;
 }
 
 /*
  * touch_row
- *		Does the UPDATE, perhaps of a root only.  Returns whether there is such
- *		an organization.
+ *		UPDATE orgusers.organizations SET epoch = epoch + 1 WHERE id = ...,
+ *		perhaps of a root only.  Returns whether there is such an organization.
+ *
+ * As a command of its own, like a query's.  Without the executor, which reads
+ * all of the table's checks and trigger conditions for it.
  */
 static bool
 touch_row(const pg_uuid_t *org_id, bool root_only)
 {
-	static SPIPlanPtr plans[2] = {NULL, NULL};
-	SPIPlanPtr *plan = &plans[root_only];
-	Datum		args[1];
+	Relation	table;
+	Relation	index;
+	IndexScanDesc scan;
+	ScanKeyData key;
+	TupleTableSlot *row;
 	bool		exists;
 
-	SPI_connect();
-	if (*plan == NULL)
-	{
-		Oid			argtypes[] = {UUIDOID};
+	PreventCommandIfReadOnly("UPDATE");
+	PreventCommandIfParallelMode("UPDATE");
+	table = table_open(find_relation("organizations"), RowExclusiveLock);
+	index = index_open(find_relation("organizations_pkey"), RowExclusiveLock);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	CommandCounterIncrement();
+	UpdateActiveSnapshotCommandId();
 
-		*plan = SPI_prepare(root_only ?
-							"UPDATE orgusers.organizations"
-							" SET epoch = orgusers.next_epoch(epoch, xmin)"
-							" WHERE id = $1 AND parent_id IS NULL" :
-							"UPDATE orgusers.organizations"
-							" SET epoch = orgusers.next_epoch(epoch, xmin)"
-							" WHERE id = $1",
-							1, argtypes);
-		if (*plan == NULL || SPI_keepplan(*plan) != 0)
-			elog(ERROR, "could not prepare the update of an organization's epoch");
+	row = table_slot_create(table, NULL);
+	scan = ORGUSERS_INDEX_BEGINSCAN(table, index, GetActiveSnapshot(), 1);
+	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_UUID_EQ,
+				UUIDPGetDatum(org_id));
+	index_rescan(scan, &key, 1, NULL, 0);
+	(void) index_getnext_slot(scan, ForwardScanDirection, row);
+	for (;;)
+	{
+		exists = is_wanted(row, org_id, root_only);
+		if (!exists)
+			break;
+		wait_for_writer(row);
+		if (update_epoch(table, row) == TM_Ok)
+			break;
 	}
-	args[0] = UUIDPGetDatum(org_id);
-	if (SPI_execute_plan(*plan, args, NULL, false, 0) != SPI_OK_UPDATE)
-		elog(ERROR, "could not update an organization's epoch");
-	exists = SPI_processed > 0;
-	SPI_finish();
+	index_endscan(scan);
+	ExecDropSingleTupleTableSlot(row);
+	index_close(index, NoLock);
+	table_close(table, NoLock);
+	PopActiveSnapshot();
+	CommandCounterIncrement();
 	return exists;
 }
 
 /*
  * orgusers_place
  *		Returns the root of an organization's tree, and whether an address is
- *		used only once there.  Locks nothing.  The caller is as that of
- *		orgusers_touch.
+ *		used only once there, as of now.  Locks nothing.
  */
 OrgusersPlace
 orgusers_place(const pg_uuid_t *org_id)
 {
-	static SPIPlanPtr plan = NULL;
 	OrgusersPlace place = {*org_id, false};
-	Datum		args[1];
+	OrgusersReading *reading;
 
-	SPI_connect();
-	if (plan == NULL)
+	/* With what the running command has written. */
+	CommandCounterIncrement();
+	orgusers_invalidation_begin();
+	reading = orgusers_reading_begin();
+	orgusers_read(reading, ORGUSERS_PLACE, org_id, NULL);
+	if (orgusers_read_next(reading, ORGUSERS_PLACE))
 	{
-		Oid			argtypes[] = {UUIDOID};
-
-		plan = SPI_prepare("SELECT o.root_id, p.unique_in_tree"
-						   " FROM orgusers.organizations o"
-						   " JOIN orgusers.policies p ON p.id = o.policy"
-						   " WHERE o.id = $1", 1, argtypes);
-		if (plan == NULL || SPI_keepplan(plan) != 0)
-			elog(ERROR, "could not prepare the look for an organization's root");
+		place.root_id = orgusers_read_uuid(reading, ORGUSERS_PLACE, 0);
+		orgusers_read_texts(reading, ORGUSERS_POLICY,
+							orgusers_read_text(reading, ORGUSERS_PLACE, 1),
+							NULL, NULL);
+		place.unique_in_tree = orgusers_read_next(reading, ORGUSERS_POLICY) &&
+			orgusers_read_bool(reading, ORGUSERS_POLICY, 0);
 	}
-	args[0] = UUIDPGetDatum(org_id);
-	if (SPI_execute_plan(plan, args, NULL, false, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not look for an organization's root");
-	if (SPI_processed > 0)
-	{
-		HeapTuple	row = SPI_tuptable->vals[0];
-		TupleDesc	desc = SPI_tuptable->tupdesc;
-		bool		isnull;
-
-		place.root_id = *DatumGetUUIDP(SPI_getbinval(row, desc, 1, &isnull));
-		place.unique_in_tree = DatumGetBool(SPI_getbinval(row, desc, 2,
-														  &isnull));
-	}
-	SPI_finish();
+	orgusers_reading_end(reading);
 	return place;
 }
 
@@ -216,8 +351,8 @@ touch_one(const pg_uuid_t *org_id, bool root_only)
  *		in touched.h.
  *
  * Returns the transaction's entry for the organization, or NULL when there is
- * no such organization (any more).  The caller is a SECURITY DEFINER function
- * with a pinned search_path, and reads with a new command afterwards.
+ * no such organization (any more).  The caller reads with a new command
+ * afterwards.
  */
 OrgusersTouched *
 orgusers_touch(const pg_uuid_t *org_id)

@@ -16,7 +16,7 @@
  * foreign keys.
  *
  * orgusers_touch() also waits until the one before has told all sessions whose
- * rights it changed (next_epoch() in touched.c), so behind the lock the cache
+ * rights it changed (wait_for_writer() in touched.c), so behind the lock the cache
  * of rights knows all that was changed under it.
  *
  * Where a policy lets an address be used only once in a tree of account and
