@@ -72,7 +72,7 @@ BEGIN
     stored AS (
         INSERT INTO orgusers.invitation_tokens (org_id, digest, invitation_id, kind, created_by)
             SELECT send_invitations.org_id, m.digest, m.id, 'mail', m.invited_by FROM made m)
-    SELECT array_agg(ROW(m.email, m.name, m.locale, m.id, m.expires_at, m.sealed, key.id)::orgusers.mail ORDER BY m.id) INTO mails FROM made m;
+    SELECT array_agg(ROW(m.email, m.name, m.locale, m.id, m.expires_at, m.sealed, key.id)::orgusers.mail) INTO mails FROM made m;
     PERFORM orgusers.enqueue_mails(send_invitations.org_id, 'invitation', orgusers.mail_people(NULL), mails);
 END $$;
 COMMENT ON FUNCTION orgusers.send_invitations(uuid, uuid[]) IS 'Mails invitations, each with a new token. OU401 no mailer key, OU404 no mail template. Internal';
@@ -444,41 +444,49 @@ BEGIN
     PERFORM orgusers.require_pending(renewed);
     -- From here on it lives by the authority of the actor.
     renewed.invited_by := orgusers.current_user_id();
-    PERFORM orgusers.require_inviter(renewed, 'OU108');
+    PERFORM orgusers.require_inviter(renewed, orgusers.given_by(renewed), 'OU108');
     RETURN renewed;
 END $$;
 COMMENT ON FUNCTION orgusers.renew_invitation(uuid, uuid) IS 'A pending or expired invitation, locked, with the actor as its inviter. Needs users.invite and the right to give its roles. Internal';
 
-CREATE VIEW orgusers.spaces_by_invitation AS
-    SELECT org_id, invitation_id, space_id FROM orgusers.invitation_spaces
-    UNION ALL
-    SELECT g.org_id, g.invitation_id, s.space_id
-    FROM orgusers.invitation_groups g JOIN orgusers.space_groups s USING (org_id, group_id);
-COMMENT ON VIEW orgusers.spaces_by_invitation IS 'Spaces that accepting an invitation assigns, by itself or by its groups. Internal';
-
-CREATE FUNCTION orgusers.require_inviter(invitation orgusers.invitations, sqlstate text) RETURNS void
+CREATE FUNCTION orgusers.given_by(invitation orgusers.invitations) RETURNS orgusers.invitation_gift
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    gift orgusers.invitation_gift;
 BEGIN
-    IF orgusers.has_right(invitation.invited_by, invitation.org_id, 'users.invite')
-       AND NOT EXISTS (
-            SELECT FROM (SELECT ir.role_id FROM orgusers.invitation_roles ir
-                         WHERE ir.org_id = invitation.org_id AND ir.invitation_id = invitation.id
-                         UNION
-                         SELECT gr.role_id FROM orgusers.invitation_groups ig JOIN orgusers.group_roles gr USING (org_id, group_id)
-                         WHERE ig.org_id = invitation.org_id AND ig.invitation_id = invitation.id) AS given
-            WHERE NOT orgusers.may_grant(invitation.invited_by, invitation.org_id, given.role_id))
-       AND (NOT EXISTS (SELECT FROM orgusers.spaces_by_invitation s
-                        WHERE s.org_id = invitation.org_id AND s.invitation_id = invitation.id)
-            OR orgusers.has_right(invitation.invited_by, invitation.org_id, 'spaces.assign'))
-    THEN
-        RETURN;
-    END IF;
-    RAISE EXCEPTION USING ERRCODE = require_inviter.sqlstate,
-        MESSAGE = CASE require_inviter.sqlstate WHEN 'OU108' THEN 'you may not give the roles of this invitation'
-                  ELSE 'the inviter may not invite with these roles any more' END,
-        HINT = 'Another user of the organization, whose role may give them, can send the invitation again.';
+    gift.role_ids := ARRAY(SELECT r.role_id FROM orgusers.invitation_roles r
+                           WHERE r.org_id = invitation.org_id AND r.invitation_id = invitation.id);
+    gift.group_ids := ARRAY(SELECT g.group_id FROM orgusers.invitation_groups g
+                            WHERE g.org_id = invitation.org_id AND g.invitation_id = invitation.id);
+    gift.space_ids := ARRAY(SELECT s.space_id FROM orgusers.invitation_spaces s
+                            WHERE s.org_id = invitation.org_id AND s.invitation_id = invitation.id);
+    RETURN gift;
 END $$;
-COMMENT ON FUNCTION orgusers.require_inviter(orgusers.invitations, text) IS 'Raises the SQLSTATE when the inviter may not, or no longer, invite with the invitation''s roles, groups and spaces. Internal';
+COMMENT ON FUNCTION orgusers.given_by(orgusers.invitations) IS 'Ids of the roles, groups and spaces that an invitation gives. Internal';
+
+CREATE FUNCTION orgusers.require_inviter(invitation orgusers.invitations, gift orgusers.invitation_gift, sqlstate text) RETURNS void
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    inviter uuid := invitation.invited_by;
+    allowed boolean := orgusers.has_right(inviter, invitation.org_id, 'users.invite');
+    role_id uuid;
+BEGIN
+    FOREACH role_id IN ARRAY gift.role_ids || CASE WHEN gift.group_ids <> '{}' THEN orgusers.roles_by_groups(invitation.org_id, gift.group_ids) END LOOP
+        EXIT WHEN allowed IS NOT TRUE;
+        allowed := orgusers.may_grant(inviter, invitation.org_id, role_id);
+    END LOOP;
+    IF gift.space_ids <> '{}' OR gift.group_ids <> '{}'
+       AND EXISTS (SELECT FROM orgusers.space_groups sg WHERE sg.org_id = invitation.org_id AND sg.group_id = ANY (gift.group_ids)) THEN
+        allowed := allowed AND orgusers.has_right(inviter, invitation.org_id, 'spaces.assign');
+    END IF;
+    IF allowed IS NOT TRUE THEN
+        RAISE EXCEPTION USING ERRCODE = require_inviter.sqlstate,
+            MESSAGE = CASE require_inviter.sqlstate WHEN 'OU108' THEN 'you may not give the roles of this invitation'
+                      ELSE 'the inviter may not invite with these roles any more' END,
+            HINT = 'Another user of the organization, whose role may give them, can send the invitation again.';
+    END IF;
+END $$;
+COMMENT ON FUNCTION orgusers.require_inviter(orgusers.invitations, orgusers.invitation_gift, text) IS 'Raises the SQLSTATE when the inviter may not, or no longer, invite with the roles, groups and spaces that the invitation gives. Internal';
 
 CREATE FUNCTION orgusers.set_invitation_spaces(org_id uuid, id uuid, spaces text[]) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
