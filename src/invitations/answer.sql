@@ -95,9 +95,9 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION orgusers.invitation_to_answer(uuid, uuid, orgusers.invitation_token, text) IS 'The invitation, locked for this answer (accepted, declined) of the actor, accepted with the organization''s lock; NULL when the actor has given that answer before. The actor has the invited address, proven before or by a mailed token, and the actor''s directory entry is locked. Without a token an invitation to another address is none (OU211). OU001, OU203 to OU207, OU211. Internal';
 
--- Planned once: plans made anew for each acceptance would take longer than carrying them out.
+-- Planned once, and by indexes, as invite() is.
 CREATE FUNCTION orgusers.accept(org_id uuid, id uuid, token orgusers.invitation_token) RETURNS uuid
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE
     actor      uuid := orgusers.current_user_id();
     invitation orgusers.invitations := orgusers.invitation_to_answer(accept.org_id, accept.id, accept.token, 'accepted');
