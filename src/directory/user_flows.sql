@@ -3,15 +3,19 @@
 CREATE FUNCTION orgusers.role_ids(org_id uuid, names text[]) RETURNS uuid[]
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+    ids     uuid[] := ARRAY(SELECT r.id FROM orgusers.roles r WHERE r.org_id = role_ids.org_id AND r.name = ANY (names));
     unknown text;
 BEGIN
-    SELECT coalesce(n, 'NULL') INTO unknown FROM unnest(names) n
-        WHERE NOT EXISTS (SELECT FROM orgusers.roles r WHERE r.org_id = role_ids.org_id AND r.name = n) LIMIT 1;
-    IF FOUND THEN
-        RAISE EXCEPTION USING ERRCODE = 'OU103', MESSAGE = format('the organization has no role %s', quote_ident(left(unknown, 200))),
-            HINT = 'Roles are named as in orgusers.roles, letter by letter.';
+    -- A name given twice is found once.
+    IF cardinality(ids) <> cardinality(names) THEN
+        SELECT coalesce(n, 'NULL') INTO unknown FROM unnest(names) n
+            WHERE NOT EXISTS (SELECT FROM orgusers.roles r WHERE r.org_id = role_ids.org_id AND r.name = n) LIMIT 1;
+        IF FOUND THEN
+            RAISE EXCEPTION USING ERRCODE = 'OU103', MESSAGE = format('the organization has no role %s', quote_ident(left(unknown, 200))),
+                HINT = 'Roles are named as in orgusers.roles, letter by letter.';
+        END IF;
     END IF;
-    RETURN ARRAY(SELECT r.id FROM orgusers.roles r WHERE r.org_id = role_ids.org_id AND r.name = ANY (names));
+    RETURN ids;
 END $$;
 COMMENT ON FUNCTION orgusers.role_ids(uuid, text[]) IS 'Ids of the organization''s roles with these names; OU103 when it lacks one. NULL is no names. Internal';
 
@@ -34,13 +38,16 @@ COMMENT ON FUNCTION orgusers.require_grantable(uuid, uuid[]) IS 'Returns when th
 CREATE FUNCTION orgusers.takes_seat(org_id uuid, role_ids uuid[]) RETURNS boolean
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    kinds boolean[] := ARRAY(SELECT DISTINCT r.holds_seat FROM orgusers.roles r WHERE r.org_id = takes_seat.org_id AND r.id = ANY (role_ids));
+    seated boolean;
+    free   boolean;
 BEGIN
-    IF cardinality(kinds) > 1 THEN
+    SELECT bool_or(r.holds_seat), bool_or(NOT r.holds_seat) INTO seated, free FROM orgusers.roles r
+        WHERE r.org_id = takes_seat.org_id AND r.id = ANY (role_ids);
+    IF seated AND free THEN
         RAISE EXCEPTION USING ERRCODE = 'OU113', MESSAGE = 'free roles and roles that take a seat cannot be held together',
             HINT = 'Choose roles of one kind; holds_seat in the table orgusers.roles says which kind a role is of.';
     END IF;
-    RETURN coalesce(kinds[1], true);
+    RETURN free IS NOT TRUE;
 END $$;
 COMMENT ON FUNCTION orgusers.takes_seat(uuid, uuid[]) IS 'Whether a user who holds exactly these roles takes a seat: false if they are free, true for no roles; OU113 when they are of both kinds. Internal';
 

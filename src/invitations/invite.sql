@@ -72,45 +72,73 @@ BEGIN
     stored AS (
         INSERT INTO orgusers.invitation_tokens (org_id, digest, invitation_id, kind, created_by)
             SELECT send_invitations.org_id, m.digest, m.id, 'mail', m.invited_by FROM made m)
-    SELECT array_agg(ROW(m.email, m.name, m.locale, m.id, m.expires_at, m.sealed, key.id)::orgusers.mail ORDER BY m.id) INTO mails FROM made m;
+    SELECT array_agg(ROW(m.email, m.name, m.locale, m.id, m.expires_at, m.sealed, key.id)::orgusers.mail) INTO mails FROM made m;
     PERFORM orgusers.enqueue_mails(send_invitations.org_id, 'invitation', orgusers.mail_people(NULL), mails);
 END $$;
 COMMENT ON FUNCTION orgusers.send_invitations(uuid, uuid[]) IS 'Mails invitations, each with a new token. OU401 no mailer key, OU404 no mail template. Internal';
 
-CREATE FUNCTION orgusers.read_invitations(invitations jsonb)
-    RETURNS TABLE (place integer, address text, email orgusers.email, roles text[], groups text[], spaces text[],
-                   first_name text, last_name text, locale text, refusal text[])
+CREATE TYPE orgusers.wanted_invitation AS (
+    place      integer,
+    address    text,
+    email      orgusers.email,
+    roles      text[],
+    groups     text[],
+    spaces     text[],
+    first_name text,
+    last_name  text,
+    locale     text,
+    gift       integer,
+    refusal    text[],
+    id         uuid,
+    role_ids   uuid[],
+    group_ids  uuid[],
+    space_ids  uuid[],
+    former     uuid
+);
+COMMENT ON TYPE orgusers.wanted_invitation IS 'An invitation that somebody wants to send. Rows of a call that give the same roles, groups and spaces have the same gift, counted from 1; former is the expired one that it replaces. When it cannot be sent, refusal has the SQLSTATE, the message, the hint and perhaps a detail. Internal';
+
+CREATE FUNCTION orgusers.read_invitations(invitations jsonb) RETURNS SETOF orgusers.wanted_invitation
     LANGUAGE sql STABLE
 BEGIN ATOMIC
-    SELECT r.place::integer, r.address, CASE WHEN r.fault IS NULL THEN r.address::orgusers.email END,
-           CASE jsonb_typeof(r.e -> 'roles') WHEN 'array' THEN ARRAY(SELECT jsonb_array_elements_text(r.e -> 'roles')) ELSE '{}' END,
-           CASE jsonb_typeof(r.e -> 'groups') WHEN 'array' THEN ARRAY(SELECT jsonb_array_elements_text(r.e -> 'groups')) ELSE '{}' END,
-           CASE jsonb_typeof(r.e -> 'spaces') WHEN 'array' THEN ARRAY(SELECT jsonb_array_elements_text(r.e -> 'spaces')) ELSE '{}' END,
-           r.e ->> 'first_name', r.e ->> 'last_name', coalesce(r.e ->> 'locale', 'en'),
-           CASE WHEN r.e IS NULL
-                THEN ARRAY['OU009', 'this is not an invitation',
-                           'An invitation is an object of email, first_name, last_name and locale (texts), roles, groups and spaces (arrays of names); only email must be there.']
-                WHEN r.address IS NULL THEN ARRAY['OU201', 'an invitation needs an e-mail address', 'Give the address of the person to invite.']
-                WHEN r.fault IS NOT NULL THEN ARRAY['OU201', 'invalid e-mail address', r.fault] END
-    -- OFFSET 0: looked at once.
-    FROM (SELECT s.place, s.e, s.e ->> 'email' AS address, orgusers.email_fault(s.e ->> 'email') AS fault
-          FROM (SELECT j.place,
-                       CASE WHEN jsonb_typeof(j.e) <> 'object' THEN NULL
-                            WHEN j.e - '{email,roles,groups,spaces,first_name,last_name,locale}'::text[] <> '{}' THEN NULL
-                            WHEN jsonb_build_array(j.e -> 'email', j.e -> 'first_name', j.e -> 'last_name', j.e -> 'locale')
-                                 @? 'strict $[*] ? (@.type() != "string" && @.type() != "null")' THEN NULL
-                            WHEN jsonb_build_array(j.e -> 'roles', j.e -> 'groups', j.e -> 'spaces')
-                                 @? 'strict $[*] ? (@.type() != "array" && @.type() != "null")' THEN NULL
-                            ELSE j.e END AS e
-                FROM jsonb_array_elements(invitations) WITH ORDINALITY AS j (e, place) OFFSET 0) AS s OFFSET 0) AS r;
+    SELECT n.place, n.address, n.email, n.roles, n.groups, n.spaces, n.first_name, n.last_name, n.locale,
+           dense_rank() OVER (ORDER BY n.roles, n.groups, n.spaces)::integer,
+           CASE WHEN n.refusal IS NULL AND n.email IS NOT NULL AND row_number() OVER (PARTITION BY n.email ORDER BY n.place) > 1
+                THEN ARRAY['OU208', 'this address is in an earlier row of the call', 'An address is invited once.']
+                ELSE n.refusal END,
+           NULL::uuid, NULL::uuid[], NULL::uuid[], NULL::uuid[], NULL::uuid
+    FROM (
+        SELECT r.place::integer AS place, r.address, CASE WHEN r.fault IS NULL THEN r.address::orgusers.email END AS email,
+               CASE jsonb_typeof(r.e -> 'roles') WHEN 'array' THEN ARRAY(SELECT jsonb_array_elements_text(r.e -> 'roles')) ELSE '{}' END AS roles,
+               CASE jsonb_typeof(r.e -> 'groups') WHEN 'array' THEN ARRAY(SELECT jsonb_array_elements_text(r.e -> 'groups')) ELSE '{}' END AS groups,
+               CASE jsonb_typeof(r.e -> 'spaces') WHEN 'array' THEN ARRAY(SELECT jsonb_array_elements_text(r.e -> 'spaces')) ELSE '{}' END AS spaces,
+               r.e ->> 'first_name' AS first_name, r.e ->> 'last_name' AS last_name, coalesce(r.e ->> 'locale', 'en') AS locale,
+               CASE WHEN r.e IS NULL
+                    THEN ARRAY['OU009', 'this is not an invitation',
+                               'An invitation is an object of email, first_name, last_name and locale (texts), roles, groups and spaces (arrays of names); only email must be there.']
+                    WHEN r.fault IS NOT NULL THEN ARRAY['OU201', 'invalid e-mail address', r.fault] END AS refusal
+        -- OFFSET 0: looked at once.
+        FROM (SELECT s.place, s.e, s.e ->> 'email' AS address, orgusers.email_fault(s.e ->> 'email') AS fault
+              FROM (SELECT j.place,
+                           CASE WHEN jsonb_typeof(j.e) <> 'object' THEN NULL
+                                WHEN j.e - '{email,roles,groups,spaces,first_name,last_name,locale}'::text[] <> '{}' THEN NULL
+                                WHEN jsonb_build_array(j.e -> 'email', j.e -> 'first_name', j.e -> 'last_name', j.e -> 'locale')
+                                     @? 'strict $[*] ? (@.type() != "string" && @.type() != "null")' THEN NULL
+                                WHEN jsonb_build_array(j.e -> 'roles', j.e -> 'groups', j.e -> 'spaces')
+                                     @? 'strict $[*] ? (@.type() != "array" && @.type() != "null")' THEN NULL
+                                ELSE j.e END AS e
+                    FROM jsonb_array_elements(invitations) WITH ORDINALITY AS j (e, place) OFFSET 0) AS s OFFSET 0) AS r OFFSET 0) AS n
+    ORDER BY n.place;
 END;
-COMMENT ON FUNCTION orgusers.read_invitations(jsonb) IS 'Rows of an array of invitations as invite_users() takes it, with a refusal (SQLSTATE, message, hint) for what is none: OU009, OU201. Internal';
+COMMENT ON FUNCTION orgusers.read_invitations(jsonb) IS 'Rows of an array of invitations as invite_users() takes it, in their order, with a refusal (SQLSTATE, message, hint) for what is none (OU009, OU201) and for an address that an earlier row has (OU208). Internal';
 
 CREATE FUNCTION orgusers.require_few_spaces(org_id uuid, role_ids uuid[], group_ids uuid[], space_ids uuid[]) RETURNS void
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     refused record;
 BEGIN
+    IF group_ids = '{}' AND space_ids = '{}' THEN
+        RETURN;
+    END IF;
     SELECT r.name, t.most_spaces INTO refused
         FROM orgusers.roles r JOIN orgusers.role_templates t ON t.policy = r.policy AND t.id = r.template
         WHERE r.org_id = require_few_spaces.org_id
@@ -128,60 +156,100 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION orgusers.require_few_spaces(uuid, uuid[], uuid[], uuid[]) IS 'Raises OU306 when an invitation with these roles, groups and spaces would give more spaces than a role of it can have. A courtesy to who invites: what counts is the check at acceptance. Internal';
 
--- Asked once for all rows of a call that give the same.
-CREATE FUNCTION orgusers.invitation_gift(org_id uuid, roles text[], groups text[], spaces text[],
-                                         OUT role_ids uuid[], OUT group_ids uuid[], OUT space_ids uuid[],
-                                         OUT takes_seat boolean, OUT refusal text[])
+CREATE TYPE orgusers.invitation_gift AS (
+    role_ids   uuid[],
+    group_ids  uuid[],
+    space_ids  uuid[],
+    takes_seat boolean,
+    refusal    text[]
+);
+COMMENT ON TYPE orgusers.invitation_gift IS 'What an invitation gives, and whether who accepts it takes a seat; or the refusal (SQLSTATE, message, hint and perhaps a detail) when the actor cannot give it. Internal';
+
+CREATE FUNCTION orgusers.wanted_gift(org_id uuid, roles text[], groups text[], spaces text[]) RETURNS orgusers.invitation_gift
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+    gift   orgusers.invitation_gift;
     hint   text;
     detail text;
 BEGIN
-    IF invitation_gift.roles <> '{}' THEN
-        role_ids := orgusers.role_ids(invitation_gift.org_id, invitation_gift.roles);
+    IF wanted_gift.roles <> '{}' THEN
+        gift.role_ids := orgusers.role_ids(wanted_gift.org_id, wanted_gift.roles);
     ELSE
-        role_ids := ARRAY(SELECT r.id FROM orgusers.roles r
-                          JOIN orgusers.role_templates t ON t.policy = r.policy AND t.id = r.template
-                          WHERE r.org_id = invitation_gift.org_id AND t.by_default AND NOT r.further);
+        gift.role_ids := ARRAY(SELECT r.id FROM orgusers.roles r
+                               JOIN orgusers.role_templates t ON t.policy = r.policy AND t.id = r.template
+                               WHERE r.org_id = wanted_gift.org_id AND t.by_default AND NOT r.further);
     END IF;
-    group_ids := orgusers.group_ids(invitation_gift.org_id, invitation_gift.groups);
-    takes_seat := orgusers.takes_seat(invitation_gift.org_id, role_ids);
-    PERFORM orgusers.require_kind(takes_seat OR group_ids = '{}', 'a free user is in no group');
-    PERFORM orgusers.require_grantable(invitation_gift.org_id, role_ids);
-    PERFORM orgusers.require_groups(invitation_gift.org_id, NULL, group_ids);
-    IF invitation_gift.spaces <> '{}' THEN
-        PERFORM orgusers.require(invitation_gift.org_id, 'spaces.assign');
+    gift.group_ids := orgusers.group_ids(wanted_gift.org_id, wanted_gift.groups);
+    gift.takes_seat := orgusers.takes_seat(wanted_gift.org_id, gift.role_ids);
+    PERFORM orgusers.require_kind(gift.takes_seat OR gift.group_ids = '{}', 'a free user is in no group');
+    PERFORM orgusers.require_grantable(wanted_gift.org_id, gift.role_ids);
+    PERFORM orgusers.require_groups(wanted_gift.org_id, NULL, gift.group_ids);
+    IF wanted_gift.spaces <> '{}' THEN
+        PERFORM orgusers.require(wanted_gift.org_id, 'spaces.assign');
     END IF;
-    space_ids := orgusers.space_ids(invitation_gift.org_id, invitation_gift.spaces);
-    PERFORM orgusers.limit_new_spaces(invitation_gift.org_id, space_ids);
-    PERFORM orgusers.require_few_spaces(invitation_gift.org_id, role_ids, group_ids, space_ids);
+    gift.space_ids := orgusers.space_ids(wanted_gift.org_id, wanted_gift.spaces);
+    PERFORM orgusers.limit_new_spaces(wanted_gift.org_id, gift.space_ids);
+    PERFORM orgusers.require_few_spaces(wanted_gift.org_id, gift.role_ids, gift.group_ids, gift.space_ids);
+    RETURN gift;
 EXCEPTION WHEN OTHERS THEN
     -- What the functions above refuse is the row's; anything else is everybody's.
     IF SQLSTATE NOT LIKE 'OU%' THEN
         RAISE;
     END IF;
     GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT, detail = PG_EXCEPTION_DETAIL;
-    refusal := ARRAY[SQLSTATE, SQLERRM, hint, nullif(detail, '')];
+    gift.refusal := ARRAY[SQLSTATE, SQLERRM, hint, nullif(detail, '')];
+    RETURN gift;
 END $$;
-COMMENT ON FUNCTION orgusers.invitation_gift(uuid, text[], text[], text[]) IS 'Ids of the roles (none named: the policy''s default ones), groups and spaces that an invitation gives, and whether who accepts it takes a seat, or a refusal (SQLSTATE, message, hint) when the actor cannot give them: OU002, OU103, OU104, OU108, OU111, OU113, OU118, OU306. Internal';
+COMMENT ON FUNCTION orgusers.wanted_gift(uuid, text[], text[], text[]) IS 'What an invitation gives with these roles (none named: the policy''s default ones), groups and spaces, or a refusal when the actor cannot give them: OU002, OU103, OU104, OU108, OU111, OU113, OU118, OU306. Internal';
 
-CREATE TYPE orgusers.wanted_invitation AS (
-    place      integer,
-    address    text,
-    id         uuid,
-    email      orgusers.email,
-    first_name text,
-    last_name  text,
-    locale     text,
-    role_ids   uuid[],
-    group_ids  uuid[],
-    space_ids  uuid[],
-    former     uuid,
-    refusal    text[]
-);
-COMMENT ON TYPE orgusers.wanted_invitation IS 'An invitation that somebody wants to send; former is the expired one that it replaces. When it cannot be sent, refusal has the SQLSTATE, the message, the hint and perhaps a detail. Internal';
+-- One look-up by an index after the other: a query of them all takes longer to begin than to carry out.
+CREATE FUNCTION orgusers.check_invitation(org_id uuid, rules orgusers.policies, wanted orgusers.wanted_invitation, OUT former uuid, OUT refusal text[])
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    expired boolean;
+    person  uuid;
+BEGIN
+    -- Whoever answers or cancels the address's invitation is waited for; what comes next reads by new commands.
+    SELECT i.id, i.expires_at <= clock_timestamp() INTO former, expired FROM orgusers.invitations i
+        WHERE i.org_id = check_invitation.org_id AND i.email = wanted.email AND i.status = 'pending' FOR UPDATE;
+    -- A join could be planned as reading all users of the organization.
+    SELECT u.id INTO person FROM orgusers.users u WHERE u.email = wanted.email;
+    IF FOUND THEN
+        PERFORM FROM orgusers.memberships m WHERE m.org_id = check_invitation.org_id AND m.user_id = person;
+        IF FOUND THEN
+            refusal := ARRAY['OU209', 'this address is a user''s of the organization', 'A deactivated user comes back with reactivate_user().'];
+            RETURN;
+        END IF;
+    END IF;
+    IF rules.declined_blocks THEN
+        PERFORM FROM orgusers.invitations i
+            WHERE i.org_id = check_invitation.org_id AND i.email = wanted.email AND i.status = 'declined' LIMIT 1;
+        IF FOUND THEN
+            refusal := ARRAY['OU208', 'this address has declined an invitation', 'Remove that invitation first, with remove_invitation().'];
+            RETURN;
+        END IF;
+    END IF;
+    IF NOT expired THEN
+        refusal := ARRAY['OU208', 'this address has a pending invitation to the organization',
+                         'Send it again with resend_invitation(), or cancel it with cancel_invitation().'];
+        RETURN;
+    END IF;
+    IF rules.unique_in_tree THEN
+        refusal := orgusers.tree_refusal(check_invitation.org_id, wanted.email);
+        IF refusal IS NOT NULL THEN
+            RETURN;
+        END IF;
+    END IF;
+    IF NOT orgusers.is_locale(wanted.locale) THEN
+        refusal := ARRAY['OU106', 'this locale is not usable', 'A locale is a language tag such as en or pt-BR.'];
+    ELSIF NOT (orgusers.is_name(coalesce(wanted.first_name, 'none')) AND orgusers.is_name(coalesce(wanted.last_name, 'none'))) THEN
+        refusal := ARRAY['OU106', format('this %s name is not usable', CASE WHEN orgusers.is_name(wanted.first_name) IS FALSE THEN 'first' ELSE 'last' END),
+                         'A name has 1 to 200 characters, no control characters, and no blank at either end.'];
+    END IF;
+END $$;
+COMMENT ON FUNCTION orgusers.check_invitation(uuid, orgusers.policies, orgusers.wanted_invitation) IS 'Why the person cannot be invited under these rules (SQLSTATE, message, hint): OU106, OU208, OU209, OU307, or NULL; and the expired invitation that stands in the way (former), locked. Internal';
 
-CREATE FUNCTION orgusers.insert_invitations(org_id uuid, wanted orgusers.wanted_invitation[]) RETURNS void
+CREATE FUNCTION orgusers.insert_invitations(org_id uuid, wanted orgusers.wanted_invitation[], expires_at timestamptz) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     expired uuid;
@@ -193,87 +261,88 @@ BEGIN
         PERFORM orgusers.withdraw_mail(insert_invitations.org_id, expired);
     END LOOP;
     INSERT INTO orgusers.invitations (org_id, id, email, first_name, last_name, locale, invited_by, expires_at)
-        SELECT insert_invitations.org_id, w.id, w.email, w.first_name, w.last_name, w.locale, orgusers.current_user_id(),
-               clock_timestamp() + (orgusers.policy_of(insert_invitations.org_id)).invitation_lifetime
-        FROM unnest(wanted) w WHERE w.refusal IS NULL ORDER BY w.place;
+        SELECT insert_invitations.org_id, w.id, w.email, w.first_name, w.last_name, w.locale, orgusers.current_user_id(), insert_invitations.expires_at
+        FROM unnest(wanted) w WHERE w.refusal IS NULL;
+    INSERT INTO orgusers.invitation_roles (org_id, invitation_id, role_id)
+        SELECT insert_invitations.org_id, w.id, unnest(w.role_ids) FROM unnest(wanted) w WHERE w.refusal IS NULL;
+    IF EXISTS (SELECT FROM unnest(wanted) w WHERE w.group_ids <> '{}' OR w.space_ids <> '{}') THEN
+        INSERT INTO orgusers.invitation_groups (org_id, invitation_id, group_id)
+            SELECT insert_invitations.org_id, w.id, unnest(w.group_ids) FROM unnest(wanted) w WHERE w.refusal IS NULL;
+        INSERT INTO orgusers.invitation_spaces (org_id, invitation_id, space_id)
+            SELECT insert_invitations.org_id, w.id, unnest(w.space_ids) FROM unnest(wanted) w WHERE w.refusal IS NULL;
+    END IF;
 END $$;
-COMMENT ON FUNCTION orgusers.insert_invitations(uuid, orgusers.wanted_invitation[]) IS 'Makes the rows of those invitations that are not refused, and cancels the expired ones that they replace. Internal';
+COMMENT ON FUNCTION orgusers.insert_invitations(uuid, orgusers.wanted_invitation[], timestamptz) IS 'Makes the rows of those invitations that are not refused, and cancels the expired ones that they replace. Internal';
 
--- The plan is the same however many rows there are, and takes longer to make than to carry out for one.
-CREATE FUNCTION orgusers.invite(org_id uuid, invitations jsonb, send boolean) RETURNS SETOF orgusers.wanted_invitation
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+-- Planned once: plans made anew for each call would take longer than carrying them out.  And by indexes: a plan from
+-- when the tables were new, which reads them whole, would be kept while they grow.
+CREATE FUNCTION orgusers.invite(org_id uuid, wanted orgusers.wanted_invitation[], send boolean) RETURNS orgusers.wanted_invitation[]
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE
-    rules  orgusers.policies;
-    seats  bigint;
-    quota  integer;
-    wanted orgusers.wanted_invitation[];
-    made   uuid[];
-    hint   text;
-    detail text;
+    rules   orgusers.policies;
+    expires timestamptz;
+    seats   bigint;
+    quota   integer;
+    asked   orgusers.wanted_invitation;
+    gifts   orgusers.invitation_gift[];
+    gift    orgusers.invitation_gift;
+    checked record;
+    made    uuid[];
+    hint    text;
+    detail  text;
 BEGIN
     PERFORM orgusers.authorize_change(invite.org_id, 'users.invite');
     rules := orgusers.policy_of(invite.org_id);
     seats := orgusers.free_seats(invite.org_id);
-    quota := orgusers.quota_left(invite.org_id);
+    IF rules.daily_invitations IS NOT NULL THEN
+        quota := orgusers.quota_left(invite.org_id);
+    END IF;
 
-    -- Whoever answers or cancels an invitation to one of the addresses is waited for; what comes next reads by new commands.
-    PERFORM FROM orgusers.read_invitations(invite.invitations) r,
-        LATERAL (SELECT FROM orgusers.invitations i
-                 WHERE i.org_id = invite.org_id AND i.email = r.email AND i.status = 'pending' FOR UPDATE) AS locked;
+    FOR n IN 1 .. cardinality(wanted) LOOP
+        asked := wanted[n];
+        CONTINUE WHEN asked.refusal IS NOT NULL;
+        IF asked.email IS NULL THEN
+            wanted[n].refusal := ARRAY['OU201', 'an invitation needs an e-mail address', 'Give the address of the person to invite.'];
+            CONTINUE;
+        END IF;
+        -- Asked once for all rows that give the same.
+        gift := gifts[asked.gift];
+        IF gift IS NULL THEN
+            gift := orgusers.wanted_gift(invite.org_id, asked.roles, asked.groups, asked.spaces);
+            gifts[asked.gift] := gift;
+        END IF;
+        asked.refusal := gift.refusal;
+        IF asked.refusal IS NULL THEN
+            checked := orgusers.check_invitation(invite.org_id, rules, asked);
+            asked.refusal := checked.refusal;
+        END IF;
+        IF asked.refusal IS NULL AND gift.takes_seat THEN
+            -- A courtesy to who invites: what counts is the seat at acceptance.
+            IF seats < 1 THEN
+                asked.refusal := ARRAY['OU301', 'the organization has no seat left to invite somebody to', 'Remove or deactivate a user, or change the plan.'];
+            ELSIF rules.pending_holds_seat THEN
+                seats := seats - 1;
+            END IF;
+        END IF;
+        IF asked.refusal IS NULL THEN
+            IF quota < 1 THEN
+                asked.refusal := orgusers.quota_refusal(invite.org_id);
+            END IF;
+            quota := quota - 1;
+        END IF;
+        IF asked.refusal IS NULL THEN
+            asked.id := orgusers.new_id();
+            asked.role_ids := gift.role_ids;
+            asked.group_ids := gift.group_ids;
+            asked.space_ids := gift.space_ids;
+            asked.former := checked.former;
+        END IF;
+        wanted[n] := asked;
+    END LOOP;
 
-    WITH asked AS MATERIALIZED (
-        SELECT r.*, orgusers.new_id() AS id FROM orgusers.read_invitations(invite.invitations) r),
-    gifts AS MATERIALIZED (
-        SELECT g.roles, g.groups, g.spaces, gift.role_ids, gift.group_ids, gift.space_ids, gift.takes_seat, gift.refusal
-        FROM (SELECT DISTINCT a.roles, a.groups, a.spaces FROM asked a WHERE a.refusal IS NULL) AS g,
-             LATERAL orgusers.invitation_gift(invite.org_id, g.roles, g.groups, g.spaces) AS gift),
-    checked AS (
-        SELECT a.place, a.address, a.id, a.email, a.first_name, a.last_name, a.locale, g.role_ids, g.group_ids, g.space_ids, g.takes_seat, former.id AS former,
-               CASE WHEN a.refusal IS NOT NULL THEN a.refusal
-                    WHEN row_number() OVER (PARTITION BY a.email ORDER BY a.place) > 1
-                    THEN ARRAY['OU208', 'this address is in an earlier row of the call', 'An address is invited once.']
-                    WHEN g.refusal IS NOT NULL THEN g.refusal
-                    -- One look-up a row, by an index: EXISTS could be planned as reading all users of the organization.
-                    WHEN (SELECT true FROM orgusers.users u JOIN orgusers.memberships m ON m.user_id = u.id
-                          WHERE u.email = a.email AND m.org_id = invite.org_id)
-                    THEN ARRAY['OU209', 'this address is a user''s of the organization', 'A deactivated user comes back with reactivate_user().']
-                    WHEN rules.declined_blocks AND (SELECT true FROM orgusers.invitations i
-                                                    WHERE i.email = a.email AND i.status = 'declined' AND i.org_id = invite.org_id LIMIT 1)
-                    THEN ARRAY['OU208', 'this address has declined an invitation', 'Remove that invitation first, with remove_invitation().']
-                    WHEN NOT former.expired
-                    THEN ARRAY['OU208', 'this address has a pending invitation to the organization',
-                               'Send it again with resend_invitation(), or cancel it with cancel_invitation().']
-                    WHEN rules.unique_in_tree AND orgusers.tree_refusal(invite.org_id, a.email) IS NOT NULL
-                    THEN orgusers.tree_refusal(invite.org_id, a.email)
-                    WHEN NOT orgusers.is_locale(a.locale)
-                    THEN ARRAY['OU106', 'this locale is not usable', 'A locale is a language tag such as en or pt-BR.']
-                    WHEN NOT (orgusers.is_name(coalesce(a.first_name, 'none')) AND orgusers.is_name(coalesce(a.last_name, 'none')))
-                    THEN ARRAY['OU106', format('this %s name is not usable', CASE WHEN orgusers.is_name(a.first_name) IS FALSE THEN 'first' ELSE 'last' END),
-                               'A name has 1 to 200 characters, no control characters, and no blank at either end.']
-               END AS fault
-        FROM asked a
-        LEFT JOIN gifts g ON g.roles = a.roles AND g.groups = a.groups AND g.spaces = a.spaces
-        LEFT JOIN LATERAL (SELECT i.id, i.expires_at <= clock_timestamp() AS expired FROM orgusers.invitations i
-                           WHERE i.org_id = invite.org_id AND i.email = a.email AND i.status = 'pending' OFFSET 0) AS former ON true),
-    seated AS (
-        SELECT c.*, CASE WHEN c.fault IS NULL
-                              AND c.takes_seat AND seats < CASE WHEN rules.pending_holds_seat
-                                                                THEN count(*) FILTER (WHERE c.fault IS NULL AND c.takes_seat) OVER (ORDER BY c.place)
-                                                                ELSE 1 END
-                         -- A courtesy to who invites: what counts is the seat at acceptance.
-                         THEN ARRAY['OU301', 'the organization has no seat left to invite somebody to', 'Remove or deactivate a user, or change the plan.']
-                         ELSE c.fault END AS seat_fault
-        FROM checked c),
-    counted AS (
-        SELECT s.*, CASE WHEN s.seat_fault IS NULL AND count(*) FILTER (WHERE s.seat_fault IS NULL) OVER (ORDER BY s.place) > quota
-                         THEN orgusers.quota_refusal(invite.org_id) ELSE s.seat_fault END AS refusal
-        FROM seated s)
-    SELECT array_agg(ROW(c.place, c.address, c.id, c.email, c.first_name, c.last_name, c.locale,
-                         c.role_ids, c.group_ids, c.space_ids, c.former, c.refusal)::orgusers.wanted_invitation ORDER BY c.place)
-        INTO wanted FROM counted c;
-
+    expires := clock_timestamp() + rules.invitation_lifetime;
     BEGIN
-        PERFORM orgusers.insert_invitations(invite.org_id, wanted);
+        PERFORM orgusers.insert_invitations(invite.org_id, wanted, expires);
     EXCEPTION WHEN OTHERS THEN
         -- What an invariant has against one of them, in a trigger, is that row's: then they are made one by one.
         IF SQLSTATE NOT LIKE 'OU%' THEN
@@ -282,7 +351,7 @@ BEGIN
         FOR n IN 1 .. cardinality(wanted) LOOP
             CONTINUE WHEN wanted[n].refusal IS NOT NULL;
             BEGIN
-                PERFORM orgusers.insert_invitations(invite.org_id, wanted[n:n]);
+                PERFORM orgusers.insert_invitations(invite.org_id, wanted[n:n], expires);
             EXCEPTION WHEN OTHERS THEN
                 IF SQLSTATE NOT LIKE 'OU%' THEN
                     RAISE;
@@ -293,21 +362,17 @@ BEGIN
         END LOOP;
     END;
     made := ARRAY(SELECT w.id FROM unnest(wanted) w WHERE w.refusal IS NULL);
-    PERFORM orgusers.take_quota(invite.org_id, cardinality(made));
-    INSERT INTO orgusers.invitation_roles (org_id, invitation_id, role_id)
-        SELECT invite.org_id, w.id, unnest(w.role_ids) FROM unnest(wanted) w WHERE w.refusal IS NULL;
-    IF EXISTS (SELECT FROM unnest(wanted) w WHERE w.group_ids <> '{}' OR w.space_ids <> '{}') THEN
-        INSERT INTO orgusers.invitation_groups (org_id, invitation_id, group_id)
-            SELECT invite.org_id, w.id, unnest(w.group_ids) FROM unnest(wanted) w WHERE w.refusal IS NULL;
-        INSERT INTO orgusers.invitation_spaces (org_id, invitation_id, space_id)
-            SELECT invite.org_id, w.id, unnest(w.space_ids) FROM unnest(wanted) w WHERE w.refusal IS NULL;
+    IF made <> '{}' THEN
+        IF quota IS NOT NULL THEN
+            PERFORM orgusers.take_quota(invite.org_id, cardinality(made));
+        END IF;
+        IF invite.send IS NOT FALSE THEN
+            PERFORM orgusers.send_invitations(invite.org_id, made);
+        END IF;
     END IF;
-    IF made <> '{}' AND invite.send IS NOT FALSE THEN
-        PERFORM orgusers.send_invitations(invite.org_id, made);
-    END IF;
-    RETURN QUERY SELECT * FROM unnest(wanted) w ORDER BY w.place;
+    RETURN wanted;
 END $$;
-COMMENT ON FUNCTION orgusers.invite(uuid, jsonb, boolean) IS 'Makes the invitations of an array as invite_users() takes it, and says what became of each row. The one way to invite: one call authorizes, locks and mails once for all its rows, and a row that is refused does not hold up others. Internal';
+COMMENT ON FUNCTION orgusers.invite(uuid, orgusers.wanted_invitation[], boolean) IS 'Makes the invitations that somebody wants, and returns them with what became of each. The one way to invite: one call authorizes, locks and mails once for all its rows, and a row that is refused does not hold up others. Internal';
 
 CREATE FUNCTION orgusers.invite_user(org_id uuid, email orgusers.email, roles text[] DEFAULT NULL, groups text[] DEFAULT NULL,
                                      first_name text DEFAULT NULL, last_name text DEFAULT NULL, locale text DEFAULT 'en',
@@ -317,10 +382,16 @@ CREATE FUNCTION orgusers.invite_user(org_id uuid, email orgusers.email, roles te
 DECLARE
     made orgusers.wanted_invitation;
 BEGIN
-    SELECT * INTO made FROM orgusers.invite(invite_user.org_id,
-        jsonb_build_array(jsonb_build_object('email', invite_user.email::text, 'roles', invite_user.roles, 'groups', invite_user.groups, 'spaces', invite_user.spaces,
-            'first_name', invite_user.first_name, 'last_name', invite_user.last_name, 'locale', invite_user.locale)),
-        invite_user.send);
+    made.place := 1;
+    made.email := invite_user.email;
+    made.roles := coalesce(invite_user.roles, '{}');
+    made.groups := coalesce(invite_user.groups, '{}');
+    made.spaces := coalesce(invite_user.spaces, '{}');
+    made.first_name := invite_user.first_name;
+    made.last_name := invite_user.last_name;
+    made.locale := coalesce(invite_user.locale, 'en');
+    made.gift := 1;
+    made := (orgusers.invite(invite_user.org_id, ARRAY[made], invite_user.send))[1];
     IF made.refusal[4] IS NOT NULL THEN
         RAISE EXCEPTION USING ERRCODE = made.refusal[1], MESSAGE = made.refusal[2], HINT = made.refusal[3], DETAIL = made.refusal[4];
     ELSIF made.refusal IS NOT NULL THEN
@@ -339,7 +410,7 @@ BEGIN
             HINT = 'Each is an object such as {"email": "ann@example.org", "roles": ["USER"]}.';
     END IF;
     RETURN QUERY SELECT w.place, w.address, CASE WHEN w.refusal IS NULL THEN w.id END, w.refusal[1], w.refusal[2], w.refusal[3]
-        FROM orgusers.invite(invite_users.org_id, invite_users.invitations, invite_users.send) w;
+        FROM unnest(orgusers.invite(invite_users.org_id, ARRAY(SELECT r FROM orgusers.read_invitations(invite_users.invitations) r), invite_users.send)) w;
 END $$;
 COMMENT ON FUNCTION orgusers.invite_users(uuid, jsonb, boolean) IS 'Invites many addresses in one call. invitations is a JSON array of objects {email, roles, groups, spaces, first_name, last_name, locale} as invite_user() takes them, of which only email must be there; send as there. Returns a row for each, in their order: its place from 1, the address, and the invitation''s id, or else the SQLSTATE, message and hint with which it was refused; a refused one does not hold up the others. An address is invited once a call: a later row with it is refused (OU208). A row of another shape is refused with OU009. Needs users.invite, asked once. Raised for the whole call: OU009 no array, OU401 no mailer key, OU404 no mail template, and what require() raises; a row can be refused with what invite_user() raises';
 
@@ -378,41 +449,49 @@ BEGIN
     PERFORM orgusers.require_pending(renewed);
     -- From here on it lives by the authority of the actor.
     renewed.invited_by := orgusers.current_user_id();
-    PERFORM orgusers.require_inviter(renewed, 'OU108');
+    PERFORM orgusers.require_inviter(renewed, orgusers.given_by(renewed), 'OU108');
     RETURN renewed;
 END $$;
 COMMENT ON FUNCTION orgusers.renew_invitation(uuid, uuid) IS 'A pending or expired invitation, locked, with the actor as its inviter. Needs users.invite and the right to give its roles. Internal';
 
-CREATE VIEW orgusers.spaces_by_invitation AS
-    SELECT org_id, invitation_id, space_id FROM orgusers.invitation_spaces
-    UNION ALL
-    SELECT g.org_id, g.invitation_id, s.space_id
-    FROM orgusers.invitation_groups g JOIN orgusers.space_groups s USING (org_id, group_id);
-COMMENT ON VIEW orgusers.spaces_by_invitation IS 'Spaces that accepting an invitation assigns, by itself or by its groups. Internal';
-
-CREATE FUNCTION orgusers.require_inviter(invitation orgusers.invitations, sqlstate text) RETURNS void
+CREATE FUNCTION orgusers.given_by(invitation orgusers.invitations) RETURNS orgusers.invitation_gift
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    gift orgusers.invitation_gift;
 BEGIN
-    IF orgusers.has_right(invitation.invited_by, invitation.org_id, 'users.invite')
-       AND NOT EXISTS (
-            SELECT FROM (SELECT ir.role_id FROM orgusers.invitation_roles ir
-                         WHERE ir.org_id = invitation.org_id AND ir.invitation_id = invitation.id
-                         UNION
-                         SELECT gr.role_id FROM orgusers.invitation_groups ig JOIN orgusers.group_roles gr USING (org_id, group_id)
-                         WHERE ig.org_id = invitation.org_id AND ig.invitation_id = invitation.id) AS given
-            WHERE NOT orgusers.may_grant(invitation.invited_by, invitation.org_id, given.role_id))
-       AND (NOT EXISTS (SELECT FROM orgusers.spaces_by_invitation s
-                        WHERE s.org_id = invitation.org_id AND s.invitation_id = invitation.id)
-            OR orgusers.has_right(invitation.invited_by, invitation.org_id, 'spaces.assign'))
-    THEN
-        RETURN;
-    END IF;
-    RAISE EXCEPTION USING ERRCODE = require_inviter.sqlstate,
-        MESSAGE = CASE require_inviter.sqlstate WHEN 'OU108' THEN 'you may not give the roles of this invitation'
-                  ELSE 'the inviter may not invite with these roles any more' END,
-        HINT = 'Another user of the organization, whose role may give them, can send the invitation again.';
+    gift.role_ids := ARRAY(SELECT r.role_id FROM orgusers.invitation_roles r
+                           WHERE r.org_id = invitation.org_id AND r.invitation_id = invitation.id);
+    gift.group_ids := ARRAY(SELECT g.group_id FROM orgusers.invitation_groups g
+                            WHERE g.org_id = invitation.org_id AND g.invitation_id = invitation.id);
+    gift.space_ids := ARRAY(SELECT s.space_id FROM orgusers.invitation_spaces s
+                            WHERE s.org_id = invitation.org_id AND s.invitation_id = invitation.id);
+    RETURN gift;
 END $$;
-COMMENT ON FUNCTION orgusers.require_inviter(orgusers.invitations, text) IS 'Raises the SQLSTATE when the inviter may not, or no longer, invite with the invitation''s roles, groups and spaces. Internal';
+COMMENT ON FUNCTION orgusers.given_by(orgusers.invitations) IS 'Ids of the roles, groups and spaces that an invitation gives. Internal';
+
+CREATE FUNCTION orgusers.require_inviter(invitation orgusers.invitations, gift orgusers.invitation_gift, sqlstate text) RETURNS void
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    inviter uuid := invitation.invited_by;
+    allowed boolean := orgusers.has_right(inviter, invitation.org_id, 'users.invite');
+    role_id uuid;
+BEGIN
+    FOREACH role_id IN ARRAY gift.role_ids || CASE WHEN gift.group_ids <> '{}' THEN orgusers.roles_by_groups(invitation.org_id, gift.group_ids) END LOOP
+        EXIT WHEN allowed IS NOT TRUE;
+        allowed := orgusers.may_grant(inviter, invitation.org_id, role_id);
+    END LOOP;
+    IF gift.space_ids <> '{}' OR gift.group_ids <> '{}'
+       AND EXISTS (SELECT FROM orgusers.space_groups sg WHERE sg.org_id = invitation.org_id AND sg.group_id = ANY (gift.group_ids)) THEN
+        allowed := allowed AND orgusers.has_right(inviter, invitation.org_id, 'spaces.assign');
+    END IF;
+    IF allowed IS NOT TRUE THEN
+        RAISE EXCEPTION USING ERRCODE = require_inviter.sqlstate,
+            MESSAGE = CASE require_inviter.sqlstate WHEN 'OU108' THEN 'you may not give the roles of this invitation'
+                      ELSE 'the inviter may not invite with these roles any more' END,
+            HINT = 'Another user of the organization, whose role may give them, can send the invitation again.';
+    END IF;
+END $$;
+COMMENT ON FUNCTION orgusers.require_inviter(orgusers.invitations, orgusers.invitation_gift, text) IS 'Raises the SQLSTATE when the inviter may not, or no longer, invite with the roles, groups and spaces that the invitation gives. Internal';
 
 CREATE FUNCTION orgusers.set_invitation_spaces(org_id uuid, id uuid, spaces text[]) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

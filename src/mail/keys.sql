@@ -15,6 +15,7 @@ CREATE TABLE orgusers.mailer_keys (
     retired_at  timestamptz,
     CONSTRAINT mailer_keys_id_is_of_public_key CHECK (id = orgusers.mailer_key_id(public_key))
 );
+CREATE INDEX mailer_keys_in_use_idx ON orgusers.mailer_keys (created_at DESC, id) WHERE retired_at IS NULL;
 COMMENT ON TABLE orgusers.mailer_keys IS 'Public keys of mailers; new mail is sealed for the newest that is not retired. The secret keys are with the mailers only';
 COMMENT ON COLUMN orgusers.mailer_keys.id IS 'Hash of the public key; the mailer knows by it what it can open';
 COMMENT ON COLUMN orgusers.mailer_keys.public_key IS 'X25519 public key, 32 bytes';

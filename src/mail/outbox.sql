@@ -69,29 +69,31 @@ CREATE FUNCTION orgusers.enqueue_mails(org_id uuid, kind text, variables jsonb, 
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS
 $$
 DECLARE
-    about   record;
-    missing text;
-    ids     uuid[];
+    about     record;
+    addressed boolean;
+    fitting   boolean;
+    ids       uuid[];
 BEGIN
-    SELECT o.name AS organization, o.external_id, o.policy, o.time_zone, p.product_name AS product INTO about
+    SELECT o.name AS organization, o.external_id, o.policy, o.time_zone, p.product_name AS product,
+           EXISTS (SELECT FROM orgusers.mail_templates t WHERE t.policy = o.policy AND t.kind = enqueue_mails.kind) AS has_template INTO about
         FROM orgusers.organizations o JOIN orgusers.policies p ON p.id = o.policy
         WHERE o.id = enqueue_mails.org_id;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'unknown organization' USING ERRCODE = 'OU101';
     END IF;
-    IF NOT EXISTS (SELECT FROM orgusers.mail_templates t WHERE t.policy = about.policy AND t.kind = enqueue_mails.kind) THEN
+    IF NOT about.has_template THEN
         RAISE EXCEPTION 'policy "%" has no template for mail of kind "%"', about.policy, kind
             USING ERRCODE = 'OU404', HINT = 'orgusers.install_mail_templates(policy) adds the default ones.';
     END IF;
-    IF coalesce(jsonb_typeof(variables), '') <> 'object' OR octet_length(variables::text) > 65536
-        OR EXISTS (SELECT FROM jsonb_each(CASE jsonb_typeof(variables) WHEN 'object' THEN variables END) v
-                   WHERE jsonb_typeof(v.value) NOT IN ('string', 'null'))
-        OR EXISTS (SELECT FROM unnest(mails) m WHERE m.recipient IS NULL) THEN
+    SELECT bool_and(m.recipient IS NOT NULL),
+           bool_and(CASE kind WHEN 'invitation' THEN num_nulls(m.invitation_id, m.expires_at, m.sealed_token, m.mailer_key_id) = 0 AND isfinite(m.expires_at)
+                              ELSE m.sealed_token IS NULL END)
+        INTO addressed, fitting FROM unnest(mails) m;
+    IF NOT addressed OR coalesce(jsonb_typeof(variables), '') <> 'object' OR octet_length(variables::text) > 65536
+        OR variables @? 'strict $.* ? (@.type() != "string" && @.type() != "null")' THEN
         RAISE EXCEPTION 'mail needs a recipient and an object of texts' USING ERRCODE = 'OU009';
     END IF;
-    IF EXISTS (SELECT FROM unnest(mails) m
-               WHERE NOT CASE kind WHEN 'invitation' THEN num_nulls(m.invitation_id, m.expires_at, m.sealed_token, m.mailer_key_id) = 0 AND isfinite(m.expires_at)
-                                   ELSE m.sealed_token IS NULL END) THEN
+    IF NOT fitting THEN
         RAISE EXCEPTION 'mail of kind "%" and its token do not fit', kind
             USING ERRCODE = 'OU009', DETAIL = 'An invitation has an id, an expiry and a token; no other mail has a token.';
     END IF;
@@ -101,13 +103,12 @@ BEGIN
         'organization', about.organization,
         'organization_line', about.organization || coalesce(' (' || about.external_id || ')', ''),
         'customer_id', coalesce(about.external_id, ''));
-    SELECT string_agg(name, ', ') INTO missing
-        FROM unnest(orgusers.mail_placeholders(kind)) name
-        WHERE NOT variables ? name AND name NOT IN ('link', 'recipient') AND NOT (kind = 'invitation' AND name IN ('expires_at', 'roles'));
-    IF missing IS NOT NULL THEN
-        RAISE EXCEPTION 'mail of kind "%" lacks variables: %', kind, missing USING ERRCODE = 'OU009';
+    -- These are each mail's own, or the mailer's.
+    IF NOT variables || '{"link": null, "recipient": null, "expires_at": null, "roles": null}' ?& orgusers.mail_placeholders(kind) THEN
+        RAISE EXCEPTION 'mail of kind "%" lacks variables: %', kind,
+            (SELECT string_agg(name, ', ') FROM unnest(orgusers.mail_placeholders(kind)) name
+             WHERE NOT variables ? name AND name NOT IN ('link', 'recipient', 'expires_at', 'roles')) USING ERRCODE = 'OU009';
     END IF;
-
     WITH enqueued AS (
         INSERT INTO orgusers.mail_outbox AS o (org_id, policy, kind, recipient, recipient_name, locale, variables,
                                                invitation_id, expires_at, sealed_token, mailer_key_id, installation)
