@@ -32,6 +32,7 @@ OBJS = \
 	src/invariants/invariants.o \
 	src/invariants/most_spaces.o \
 	src/invariants/touched.o \
+	src/policy/names.o \
 	src/invitations/email.o \
 	src/invitations/email_syntax.o \
 	src/invitations/token.o \

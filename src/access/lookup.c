@@ -66,6 +66,8 @@ static const struct
 	[ORGUSERS_ORGANIZATION] = {"organizations",
 		"organizations_id_policy_key",
 	{"policy"}},
+	[ORGUSERS_USER] = {"users", "users_pkey",
+	{"email_verified_at"}},
 	[ORGUSERS_PLACE] = {"organizations",
 		"organizations_id_root_id_policy_key",
 	{"root_id", "policy"}},

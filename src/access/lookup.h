@@ -24,6 +24,7 @@ typedef enum OrgusersPath
 	ORGUSERS_DIRECT_SPACES,		/* organization, user: space_id */
 	ORGUSERS_GROUP_SPACES,		/* organization, group: space_id */
 	ORGUSERS_ORGANIZATION,		/* organization: policy */
+	ORGUSERS_USER,				/* user: email_verified_at, perhaps NULL */
 	ORGUSERS_PLACE,				/* organization: root_id, policy */
 	ORGUSERS_PARENT,			/* organization: parent_id, perhaps NULL */
 	ORGUSERS_SUBACCOUNTS,		/* parent: id */

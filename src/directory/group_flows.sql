@@ -4,19 +4,15 @@
 CREATE FUNCTION orgusers.group_ids(org_id uuid, names text[]) RETURNS uuid[]
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    ids     uuid[] := ARRAY(SELECT g.id FROM orgusers.groups g WHERE g.org_id = group_ids.org_id AND g.name = ANY (names));
     unknown text;
 BEGIN
-    -- A name given twice is found once.
-    IF cardinality(ids) <> cardinality(names) THEN
-        SELECT coalesce(n, 'NULL') INTO unknown FROM unnest(names) n
-            WHERE NOT EXISTS (SELECT FROM orgusers.groups g WHERE g.org_id = group_ids.org_id AND g.name = n) LIMIT 1;
-        IF FOUND THEN
-            RAISE EXCEPTION USING ERRCODE = 'OU104', MESSAGE = format('the organization has no group %s', quote_ident(left(unknown, 200))),
-                HINT = 'Groups are named as in orgusers.groups, letter by letter; create_group() makes one.';
-        END IF;
+    SELECT coalesce(n, 'NULL') INTO unknown FROM unnest(names) n
+        WHERE NOT EXISTS (SELECT FROM orgusers.groups g WHERE g.org_id = group_ids.org_id AND g.name = n) LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'OU104', MESSAGE = format('the organization has no group %s', quote_ident(left(unknown, 200))),
+            HINT = 'Groups are named as in orgusers.groups, letter by letter; create_group() makes one.';
     END IF;
-    RETURN ids;
+    RETURN ARRAY(SELECT g.id FROM orgusers.groups g WHERE g.org_id = group_ids.org_id AND g.name = ANY (names));
 END $$;
 COMMENT ON FUNCTION orgusers.group_ids(uuid, text[]) IS 'Ids of the organization''s groups with these names; OU104 when it lacks one. NULL is no names. Internal';
 
@@ -31,15 +27,10 @@ COMMENT ON FUNCTION orgusers.roles_by_groups(uuid, uuid[]) IS 'Ids of the roles 
 CREATE FUNCTION orgusers.require_groups(org_id uuid, user_id uuid, group_ids uuid[]) RETURNS void
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    carried   uuid[];
-    in_spaces boolean;
+    carried   uuid[] := orgusers.roles_by_groups(require_groups.org_id, require_groups.group_ids);
+    in_spaces boolean := EXISTS (SELECT FROM orgusers.space_groups sg
+                                 WHERE sg.org_id = require_groups.org_id AND sg.group_id = ANY (require_groups.group_ids));
 BEGIN
-    IF require_groups.group_ids = '{}' THEN
-        RETURN;
-    END IF;
-    carried := orgusers.roles_by_groups(require_groups.org_id, require_groups.group_ids);
-    in_spaces := EXISTS (SELECT FROM orgusers.space_groups sg
-                         WHERE sg.org_id = require_groups.org_id AND sg.group_id = ANY (require_groups.group_ids));
     PERFORM orgusers.require_grantable(require_groups.org_id, carried);
     IF in_spaces THEN
         PERFORM orgusers.require(require_groups.org_id, 'spaces.assign');

@@ -3,19 +3,15 @@
 CREATE FUNCTION orgusers.space_ids(org_id uuid, names text[]) RETURNS uuid[]
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    ids     uuid[] := ARRAY(SELECT s.id FROM orgusers.spaces s WHERE s.org_id = space_ids.org_id AND s.name = ANY (names));
     unknown text;
 BEGIN
-    -- A name given twice is found once.
-    IF cardinality(ids) <> cardinality(names) THEN
-        SELECT coalesce(n, 'NULL') INTO unknown FROM unnest(names) n
-            WHERE NOT EXISTS (SELECT FROM orgusers.spaces s WHERE s.org_id = space_ids.org_id AND s.name = n) LIMIT 1;
-        IF FOUND THEN
-            RAISE EXCEPTION USING ERRCODE = 'OU111', MESSAGE = format('the organization has no space %s', quote_ident(left(unknown, 200))),
-                HINT = 'Spaces are named as in orgusers.spaces, letter by letter; create_space() makes one.';
-        END IF;
+    SELECT coalesce(n, 'NULL') INTO unknown FROM unnest(names) n
+        WHERE NOT EXISTS (SELECT FROM orgusers.spaces s WHERE s.org_id = space_ids.org_id AND s.name = n) LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'OU111', MESSAGE = format('the organization has no space %s', quote_ident(left(unknown, 200))),
+            HINT = 'Spaces are named as in orgusers.spaces, letter by letter; create_space() makes one.';
     END IF;
-    RETURN ids;
+    RETURN ARRAY(SELECT s.id FROM orgusers.spaces s WHERE s.org_id = space_ids.org_id AND s.name = ANY (names));
 END $$;
 COMMENT ON FUNCTION orgusers.space_ids(uuid, text[]) IS 'Ids of the organization''s spaces with these names; OU111 when it lacks one. NULL is no names. Internal';
 
@@ -67,12 +63,8 @@ COMMENT ON FUNCTION orgusers.delete_space(uuid, text) IS 'Deletes a space with i
 CREATE FUNCTION orgusers.limit_new_spaces(org_id uuid, added uuid[]) RETURNS void
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    most integer;
+    most integer := (orgusers.policy_of(limit_new_spaces.org_id)).spaces_per_call;
 BEGIN
-    IF added = '{}' THEN
-        RETURN;
-    END IF;
-    most := (orgusers.policy_of(limit_new_spaces.org_id)).spaces_per_call;
     IF cardinality(added) > most THEN
         RAISE EXCEPTION USING ERRCODE = 'OU118', MESSAGE = format('%s new spaces are more than can be assigned at once', cardinality(added)),
             HINT = format('Assign %s at most, and the others by further calls.', most);

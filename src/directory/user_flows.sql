@@ -3,21 +3,24 @@
 CREATE FUNCTION orgusers.role_ids(org_id uuid, names text[]) RETURNS uuid[]
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    ids     uuid[] := ARRAY(SELECT r.id FROM orgusers.roles r WHERE r.org_id = role_ids.org_id AND r.name = ANY (names));
     unknown text;
 BEGIN
-    -- A name given twice is found once.
-    IF cardinality(ids) <> cardinality(names) THEN
-        SELECT coalesce(n, 'NULL') INTO unknown FROM unnest(names) n
-            WHERE NOT EXISTS (SELECT FROM orgusers.roles r WHERE r.org_id = role_ids.org_id AND r.name = n) LIMIT 1;
-        IF FOUND THEN
-            RAISE EXCEPTION USING ERRCODE = 'OU103', MESSAGE = format('the organization has no role %s', quote_ident(left(unknown, 200))),
-                HINT = 'Roles are named as in orgusers.roles, letter by letter.';
-        END IF;
+    SELECT coalesce(n, 'NULL') INTO unknown FROM unnest(names) n
+        WHERE NOT EXISTS (SELECT FROM orgusers.roles r WHERE r.org_id = role_ids.org_id AND r.name = n) LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'OU103', MESSAGE = format('the organization has no role %s', quote_ident(left(unknown, 200))),
+            HINT = 'Roles are named as in orgusers.roles, letter by letter.';
     END IF;
-    RETURN ids;
+    RETURN ARRAY(SELECT r.id FROM orgusers.roles r WHERE r.org_id = role_ids.org_id AND r.name = ANY (names));
 END $$;
 COMMENT ON FUNCTION orgusers.role_ids(uuid, text[]) IS 'Ids of the organization''s roles with these names; OU103 when it lacks one. NULL is no names. Internal';
+
+CREATE FUNCTION orgusers.role_names(org_id uuid, role_ids uuid[]) RETURNS text[]
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN ARRAY(SELECT r.name FROM orgusers.roles r WHERE r.org_id = role_names.org_id AND r.id = ANY (role_ids) ORDER BY r.name);
+END $$;
+COMMENT ON FUNCTION orgusers.role_names(uuid, uuid[]) IS 'Names of the organization''s roles with these ids. Internal';
 
 CREATE FUNCTION orgusers.require_grantable(org_id uuid, role_ids uuid[]) RETURNS void
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -9,12 +9,11 @@
  */
 #include "identity.h"
 
-#include "catalog/pg_type.h"
-#include "executor/spi.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
-#include "utils/snapmgr.h"
 
+#include "access/invalidation.h"
+#include "access/lookup.h"
 #include "assertion.h"
 
 #define USER_ID_SETTING "orgusers.user_id"
@@ -132,49 +131,20 @@ orgusers_set_current_user(const pg_uuid_t *user_id, bool for_session)
  * orgusers_find_user
  *		Returns whether the user is in the directory at this moment, at any
  *		isolation level; *verified is then whether the address is proven.
- *
- * Runs with the rights and the search_path of a SECURITY DEFINER function.
  */
 bool
 orgusers_find_user(const pg_uuid_t *user_id, bool *verified)
 {
-	static SPIPlanPtr plan = NULL;
-	Datum		values[1] = {UUIDPGetDatum(user_id)};
-	Snapshot	snapshot;
+	OrgusersReading *reading;
 	bool		found;
 
-	SPI_connect();
-	if (plan == NULL)
-	{
-		Oid			types[1] = {UUIDOID};
-		SPIPlanPtr	prepared;
-
-		prepared = SPI_prepare("SELECT u.email_verified_at IS NOT NULL"
-							   "  FROM orgusers.users u WHERE u.id = $1",
-							   1, types);
-		if (prepared == NULL)
-			elog(ERROR, "SPI_prepare failed: %s",
-				 SPI_result_code_string(SPI_result));
-		SPI_keepplan(prepared);
-		plan = prepared;
-	}
-
-	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	if (SPI_execute_snapshot(plan, values, NULL, snapshot, InvalidSnapshot,
-							 true, false, 1) != SPI_OK_SELECT)
-		elog(ERROR, "could not look up a user");
-	UnregisterSnapshot(snapshot);
-
-	found = SPI_processed > 0;
+	orgusers_invalidation_begin();
+	reading = orgusers_reading_begin();
+	orgusers_read(reading, ORGUSERS_USER, user_id, NULL);
+	found = orgusers_read_next(reading, ORGUSERS_USER);
 	if (found)
-	{
-		bool		isnull;
-
-		*verified = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0],
-											   SPI_tuptable->tupdesc,
-											   1, &isnull));
-	}
-	SPI_finish();
+		*verified = !orgusers_read_is_null(reading, ORGUSERS_USER, 0);
+	orgusers_reading_end(reading);
 	return found;
 }
 

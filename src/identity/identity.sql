@@ -6,9 +6,7 @@ CREATE FUNCTION orgusers.current_user_id() RETURNS uuid
 COMMENT ON FUNCTION orgusers.current_user_id() IS 'The actor, or NULL if the session is anonymous. Anybody may call it. A session''s identity is not taken back when the user is deleted: what the user could do is gone with the memberships';
 
 CREATE FUNCTION orgusers.act_as(user_id uuid, for_session boolean DEFAULT false) RETURNS void
-    LANGUAGE c SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp
-    AS 'MODULE_PATHNAME', 'orgusers_act_as';
+    LANGUAGE c AS 'MODULE_PATHNAME', 'orgusers_act_as';
 COMMENT ON FUNCTION orgusers.act_as(uuid, boolean) IS 'Makes the user the actor until the end of the transaction, or with for_session until DISCARD ALL, sign_out or the end of the session; NULL makes the session anonymous. For trusted servers: whoever may call it may be anybody. As with SET, a rollback of the transaction or savepoint brings the former actor back, for_session or not, and so does the end of a function with a SET clause for orgusers.user_id itself; SET clauses for other settings do no harm. OU007 for an unknown user';
 
 CREATE FUNCTION orgusers.sign_out() RETURNS void

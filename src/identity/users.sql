@@ -8,10 +8,7 @@ END $$;
 COMMENT ON FUNCTION orgusers.is_avatar_url(text) IS 'Whether a text can be the address of a picture: http, https or a path, at most 2000 characters, no blanks. Any other scheme, such as javascript:, is refused. Internal';
 
 CREATE FUNCTION orgusers.is_locale(locale text) RETURNS boolean
-    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    RETURN char_length(locale) <= 35 AND locale ~ '^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$';
-END $$;
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'orgusers_is_locale';
 COMMENT ON FUNCTION orgusers.is_locale(text) IS 'Whether a text has the form of a BCP 47 language tag such as en, de-AT or zh-Hant-TW, at most 35 characters. Internal';
 
 -- Shared by all organizations and replicated whole: refers to nothing that an organization owns.

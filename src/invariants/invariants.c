@@ -16,11 +16,13 @@
 
 #include "access/htup_details.h"
 #include "access/xact.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
-#include "utils/array.h"
+#include "nodes/makefuncs.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/uuid.h"
@@ -33,7 +35,7 @@ PG_FUNCTION_INFO_V1(orgusers_member_in_tree_check);
 PG_FUNCTION_INFO_V1(orgusers_invitation_in_tree_check);
 PG_FUNCTION_INFO_V1(orgusers_email_in_tree_check);
 PG_FUNCTION_INFO_V1(orgusers_truncate_check);
-PG_FUNCTION_INFO_V1(orgusers_check_waits);
+PG_FUNCTION_INFO_V1(orgusers_check_now);
 
 /* The organizations that a row event concerns: one, or two when it moved. */
 typedef struct EventOrgs
@@ -745,24 +747,71 @@ orgusers_lock_organization(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(orgusers_touch(PG_GETARG_UUID_P(0)) != NULL);
 }
 
+/* Whether a trigger event of one of the extension's tables is still to fire. */
+static bool
+check_waits(const char *const *tables, int count)
+{
+	Oid			schema = get_namespace_oid(ORGUSERS_SCHEMA, false);
+
+	for (int i = 0; i < count; i++)
+	{
+		Oid			table = get_relname_relid(tables[i], schema);
+
+		if (OidIsValid(table) && AfterTriggerPendingOnRel(table))
+			return true;
+	}
+	return false;
+}
+
+/* SET CONSTRAINTS: puts the extension's checks of these names off, or runs them. */
+static void
+set_constraints(const char *const *names, int count, bool deferred)
+{
+	ConstraintsSetStmt *statement = makeNode(ConstraintsSetStmt);
+
+	for (int i = 0; i < count; i++)
+		statement->constraints = lappend(statement->constraints,
+										 makeRangeVar(ORGUSERS_SCHEMA,
+													  pstrdup(names[i]), -1));
+	statement->deferred = deferred;
+	AfterTriggerSetState(statement);
+}
+
 /*
- * orgusers_check_waits
- *		SQL: whether a trigger event of one of some tables is still to fire.
- *		For the extension's own functions.
+ * orgusers_check_now
+ *		SQL: runs the checks that wait for the commit.  For the extension's own
+ *		functions, with the rights of the owner.
  *
- * The events of the command that is running do not count.
+ * SET CONSTRAINTS looks up every constraint of every name; what waits is known
+ * for nothing.
  */
 Datum
-orgusers_check_waits(PG_FUNCTION_ARGS)
+orgusers_check_now(PG_FUNCTION_ARGS)
 {
-	ArrayType  *tables = PG_GETARG_ARRAYTYPE_P(0);
-	Datum	   *oids;
-	int			count;
+	static const char *const roles[] = {"membership_roles"};
+	static const char *const tables[] = {
+		"memberships", "membership_roles", "roles", "subscriptions",
+		"invitations", "users", "space_members", "space_groups",
+	"group_members", "group_roles"};
+	static const char *const checks[] = {
+		"holders", "billing_admin",	/* those that wait by default */
+		"seats", "seats_update", "most_spaces", "address_in_tree",
+	"address_in_tree_update"};
 
-	deconstruct_array(tables, REGCLASSOID, sizeof(Oid), true, TYPALIGN_INT,
-					  &oids, NULL, &count);
-	for (int i = 0; i < count; i++)
-		if (AfterTriggerPendingOnRel(DatumGetObjectId(oids[i])))
-			PG_RETURN_BOOL(true);
-	PG_RETURN_BOOL(false);
+	(void) fcinfo;
+	CommandCounterIncrement();
+
+	/* All that waits when roles were given only, as to who accepts an invitation. */
+	if (check_waits(roles, lengthof(roles)))
+	{
+		set_constraints(checks, 1, false);
+		set_constraints(checks, 1, true);
+	}
+	/* The rest, and what the transaction itself has put off. */
+	if (check_waits(tables, lengthof(tables)))
+	{
+		set_constraints(checks, lengthof(checks), false);
+		set_constraints(checks, 2, true);
+	}
+	PG_RETURN_VOID();
 }

@@ -158,25 +158,6 @@ CREATE TRIGGER seats AFTER UPDATE ON orgusers.plans
     FOR EACH ROW WHEN (NEW.seats < coalesce(OLD.seats, 2147483647)) EXECUTE FUNCTION orgusers.plan_seats_check();
 COMMENT ON TRIGGER seats ON orgusers.plans IS 'A plan keeps the seats that its organizations use';
 
-CREATE FUNCTION orgusers.check_waits(tables regclass[]) RETURNS boolean
-    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'orgusers_check_waits';
-COMMENT ON FUNCTION orgusers.check_waits(regclass[]) IS 'Whether an AFTER trigger of one of these tables has been put off in this transaction and has not run yet. Internal';
-
--- SET CONSTRAINTS looks up every constraint of every name; what waits is known for nothing.
 CREATE FUNCTION orgusers.check_now() RETURNS void
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    -- All that waits for the commit of a transaction that only gives roles, such as one that accepts an invitation.
-    IF orgusers.check_waits('{orgusers.membership_roles}') THEN
-        SET CONSTRAINTS orgusers.holders IMMEDIATE;
-        SET CONSTRAINTS orgusers.holders DEFERRED;
-    END IF;
-    -- The rest, and what the transaction itself has put off.
-    IF orgusers.check_waits('{orgusers.memberships, orgusers.membership_roles, orgusers.roles, orgusers.subscriptions, orgusers.invitations,
-                              orgusers.users, orgusers.space_members, orgusers.space_groups, orgusers.group_members, orgusers.group_roles}') THEN
-        SET CONSTRAINTS orgusers.seats, orgusers.seats_update, orgusers.most_spaces, orgusers.address_in_tree, orgusers.address_in_tree_update,
-                        orgusers.holders, orgusers.billing_admin IMMEDIATE;
-        SET CONSTRAINTS orgusers.holders, orgusers.billing_admin DEFERRED;
-    END IF;
-END $$;
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'orgusers_check_now';
 COMMENT ON FUNCTION orgusers.check_now() IS 'Runs the checks that wait for the commit, so that a call which must be refused is refused in the call. What the transaction has set with SET CONSTRAINTS for checks that wait is as by default afterwards. Internal';

@@ -54,7 +54,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION orgusers.require_seat(uuid) IS 'Raises OU301 when the organization has no seat to invite somebody to. Internal';
 
-CREATE FUNCTION orgusers.send_invitations(org_id uuid, ids uuid[]) RETURNS void
+CREATE FUNCTION orgusers.send_invitations(org_id uuid, ids uuid[], role_names text[]) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     key   orgusers.mailer_keys := orgusers.mailer_key();
@@ -63,19 +63,19 @@ BEGIN
     -- Tokens stay within the innermost query, which passes row after row on: what is kept meanwhile, perhaps in a file,
     -- is digests and sealed boxes.
     WITH made AS MATERIALIZED (
-        SELECT n.id, n.email, n.name, n.locale, n.expires_at, n.invited_by, orgusers.token_digest(n.token) AS digest,
+        SELECT n.id, n.email, n.name, n.locale, n.expires_at, n.invited_by, s.role_names, orgusers.token_digest(n.token) AS digest,
                orgusers.seal_invitation(key.public_key, send_invitations.org_id, n.id, n.email, n.expires_at, n.token) AS sealed
-        FROM unnest(send_invitations.ids) AS s (id),
+        FROM unnest(send_invitations.ids, send_invitations.role_names) AS s (id, role_names),
              LATERAL (SELECT i.id, i.email, concat_ws(' ', i.first_name, i.last_name) AS name, i.locale, i.expires_at, i.invited_by,
                              orgusers.new_invitation_token(i.org_id) AS token
                       FROM orgusers.invitations i WHERE i.org_id = send_invitations.org_id AND i.id = s.id OFFSET 0) AS n),
     stored AS (
         INSERT INTO orgusers.invitation_tokens (org_id, digest, invitation_id, kind, created_by)
             SELECT send_invitations.org_id, m.digest, m.id, 'mail', m.invited_by FROM made m)
-    SELECT array_agg(ROW(m.email, m.name, m.locale, m.id, m.expires_at, m.sealed, key.id)::orgusers.mail) INTO mails FROM made m;
+    SELECT array_agg(ROW(m.email, m.name, m.locale, m.id, m.expires_at, m.role_names, m.sealed, key.id)::orgusers.mail) INTO mails FROM made m;
     PERFORM orgusers.enqueue_mails(send_invitations.org_id, 'invitation', orgusers.mail_people(NULL), mails);
 END $$;
-COMMENT ON FUNCTION orgusers.send_invitations(uuid, uuid[]) IS 'Mails invitations, each with a new token. OU401 no mailer key, OU404 no mail template. Internal';
+COMMENT ON FUNCTION orgusers.send_invitations(uuid, uuid[], text[]) IS 'Mails invitations, each with a new token; the mails say by which names the roles go that they give. OU401 no mailer key, OU404 no mail template. Internal';
 
 CREATE TYPE orgusers.wanted_invitation AS (
     place      integer,
@@ -91,6 +91,7 @@ CREATE TYPE orgusers.wanted_invitation AS (
     refusal    text[],
     id         uuid,
     role_ids   uuid[],
+    role_names text,
     group_ids  uuid[],
     space_ids  uuid[],
     former     uuid
@@ -105,7 +106,7 @@ BEGIN ATOMIC
            CASE WHEN n.refusal IS NULL AND n.email IS NOT NULL AND row_number() OVER (PARTITION BY n.email ORDER BY n.place) > 1
                 THEN ARRAY['OU208', 'this address is in an earlier row of the call', 'An address is invited once.']
                 ELSE n.refusal END,
-           NULL::uuid, NULL::uuid[], NULL::uuid[], NULL::uuid[], NULL::uuid
+           NULL::uuid, NULL::uuid[], NULL::text, NULL::uuid[], NULL::uuid[], NULL::uuid
     FROM (
         SELECT r.place::integer AS place, r.address, CASE WHEN r.fault IS NULL THEN r.address::orgusers.email END AS email,
                CASE jsonb_typeof(r.e -> 'roles') WHEN 'array' THEN ARRAY(SELECT jsonb_array_elements_text(r.e -> 'roles')) ELSE '{}' END AS roles,
@@ -158,6 +159,7 @@ COMMENT ON FUNCTION orgusers.require_few_spaces(uuid, uuid[], uuid[], uuid[]) IS
 
 CREATE TYPE orgusers.invitation_gift AS (
     role_ids   uuid[],
+    role_names text,
     group_ids  uuid[],
     space_ids  uuid[],
     takes_seat boolean,
@@ -179,17 +181,22 @@ BEGIN
                                JOIN orgusers.role_templates t ON t.policy = r.policy AND t.id = r.template
                                WHERE r.org_id = wanted_gift.org_id AND t.by_default AND NOT r.further);
     END IF;
-    gift.group_ids := orgusers.group_ids(wanted_gift.org_id, wanted_gift.groups);
     gift.takes_seat := orgusers.takes_seat(wanted_gift.org_id, gift.role_ids);
-    PERFORM orgusers.require_kind(gift.takes_seat OR gift.group_ids = '{}', 'a free user is in no group');
     PERFORM orgusers.require_grantable(wanted_gift.org_id, gift.role_ids);
-    PERFORM orgusers.require_groups(wanted_gift.org_id, NULL, gift.group_ids);
+    gift.group_ids := '{}';
+    IF wanted_gift.groups <> '{}' THEN
+        gift.group_ids := orgusers.group_ids(wanted_gift.org_id, wanted_gift.groups);
+        PERFORM orgusers.require_kind(gift.takes_seat, 'a free user is in no group');
+        PERFORM orgusers.require_groups(wanted_gift.org_id, NULL, gift.group_ids);
+    END IF;
+    gift.space_ids := '{}';
     IF wanted_gift.spaces <> '{}' THEN
         PERFORM orgusers.require(wanted_gift.org_id, 'spaces.assign');
+        gift.space_ids := orgusers.space_ids(wanted_gift.org_id, wanted_gift.spaces);
+        PERFORM orgusers.limit_new_spaces(wanted_gift.org_id, gift.space_ids);
     END IF;
-    gift.space_ids := orgusers.space_ids(wanted_gift.org_id, wanted_gift.spaces);
-    PERFORM orgusers.limit_new_spaces(wanted_gift.org_id, gift.space_ids);
     PERFORM orgusers.require_few_spaces(wanted_gift.org_id, gift.role_ids, gift.group_ids, gift.space_ids);
+    gift.role_names := array_to_string(orgusers.role_names(wanted_gift.org_id, gift.role_ids), ', ');
     RETURN gift;
 EXCEPTION WHEN OTHERS THEN
     -- What the functions above refuse is the row's; anything else is everybody's.
@@ -288,6 +295,7 @@ DECLARE
     gift    orgusers.invitation_gift;
     checked record;
     made    uuid[];
+    names   text[];
     hint    text;
     detail  text;
 BEGIN
@@ -333,6 +341,7 @@ BEGIN
         IF asked.refusal IS NULL THEN
             asked.id := orgusers.new_id();
             asked.role_ids := gift.role_ids;
+            asked.role_names := gift.role_names;
             asked.group_ids := gift.group_ids;
             asked.space_ids := gift.space_ids;
             asked.former := checked.former;
@@ -361,13 +370,13 @@ BEGIN
             END;
         END LOOP;
     END;
-    made := ARRAY(SELECT w.id FROM unnest(wanted) w WHERE w.refusal IS NULL);
-    IF made <> '{}' THEN
+    SELECT array_agg(w.id), array_agg(w.role_names) INTO made, names FROM unnest(wanted) w WHERE w.refusal IS NULL;
+    IF made IS NOT NULL THEN
         IF quota IS NOT NULL THEN
             PERFORM orgusers.take_quota(invite.org_id, cardinality(made));
         END IF;
         IF invite.send IS NOT FALSE THEN
-            PERFORM orgusers.send_invitations(invite.org_id, made);
+            PERFORM orgusers.send_invitations(invite.org_id, made, names);
         END IF;
     END IF;
     RETURN wanted;
@@ -540,7 +549,8 @@ BEGIN
     -- What was mailed before, or waits to be, opens nothing any more.
     PERFORM orgusers.withdraw_mail(renewed.org_id, renewed.id);
     DELETE FROM orgusers.invitation_tokens t WHERE t.org_id = renewed.org_id AND t.invitation_id = renewed.id AND t.kind = 'mail';
-    PERFORM orgusers.send_invitations(renewed.org_id, ARRAY[renewed.id]);
+    PERFORM orgusers.send_invitations(renewed.org_id, ARRAY[renewed.id],
+        ARRAY[array_to_string(orgusers.role_names(renewed.org_id, (orgusers.given_by(renewed)).role_ids), ', ')]);
 END $$;
 COMMENT ON FUNCTION orgusers.resend_invitation(uuid, uuid) IS 'Mails a pending or expired invitation again with a new token and the whole lifetime; tokens mailed earlier end. The actor becomes its inviter. Needs users.invite and the right to give its roles. OU108 roles not the actor''s to give, OU205 answered or canceled, OU208 declined elsewhere in the tree, OU211 no such invitation, OU212 the day''s invitations are used up, OU301 expired, and no seat left, OU307 used elsewhere in the tree, OU401 no mailer key, OU404 no mail template, and what require() raises';
 

@@ -66,13 +66,6 @@ SELECT pg_extension_config_dump('orgusers.join_domain_roles', '');
 
 -- What is asked of the roles of both, when they are chosen and at each use.
 
-CREATE FUNCTION orgusers.role_names(org_id uuid, role_ids uuid[]) RETURNS text[]
-    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    RETURN ARRAY(SELECT r.name FROM orgusers.roles r WHERE r.org_id = role_names.org_id AND r.id = ANY (role_ids) ORDER BY r.name);
-END $$;
-COMMENT ON FUNCTION orgusers.role_names(uuid, uuid[]) IS 'Names of the organization''s roles with these ids. Internal';
-
 CREATE FUNCTION orgusers.require_joinable(org_id uuid, role_ids uuid[]) RETURNS void
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE

@@ -60,6 +60,7 @@ CREATE TYPE orgusers.mail AS (
     locale         text,
     invitation_id  uuid,
     expires_at     timestamptz,
+    role_names     text,
     sealed_token   bytea,
     mailer_key_id  text
 );
@@ -117,9 +118,7 @@ BEGIN
                        || jsonb_build_object('recipient', coalesce(nullif(btrim(m.recipient_name), ''), m.recipient::text))
                        || CASE kind WHEN 'invitation' THEN jsonb_build_object(
                               'expires_at', to_char(m.expires_at AT TIME ZONE about.time_zone, 'YYYY-MM-DD HH24:MI') || ' (' || about.time_zone || ')',
-                              'roles', (SELECT coalesce(left(string_agg(r.name, ', ' ORDER BY r.name), 1000), '-')
-                                        FROM orgusers.invitation_roles ir JOIN orgusers.roles r ON r.org_id = ir.org_id AND r.id = ir.role_id
-                                        WHERE ir.org_id = enqueue_mails.org_id AND ir.invitation_id = m.invitation_id))
+                              'roles', coalesce(nullif(left(m.role_names, 1000), ''), '-'))
                           ELSE '{}' END,
                    m.invitation_id, m.expires_at, m.sealed_token, m.mailer_key_id, i.id
             FROM orgusers.installation i, unnest(mails) m
@@ -135,7 +134,7 @@ CREATE FUNCTION orgusers.enqueue_mail(org_id uuid, kind text, recipient orgusers
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS
 $$
 BEGIN
-    RETURN (orgusers.enqueue_mails(org_id, kind, variables, ARRAY[ROW(recipient, recipient_name, locale, NULL, NULL, NULL, NULL)::orgusers.mail]))[1];
+    RETURN (orgusers.enqueue_mails(org_id, kind, variables, ARRAY[ROW(recipient, recipient_name, locale, NULL, NULL, NULL, NULL, NULL)::orgusers.mail]))[1];
 END
 $$;
 COMMENT ON FUNCTION orgusers.enqueue_mail(uuid, text, orgusers.email, text, text, jsonb) IS 'Enqueues one mail without a token, as enqueue_mails() does, and returns its id. Internal';

@@ -2,15 +2,12 @@
 -- come from its installer (presets/) or from the DBA, and from then on they are the DBA's to edit, to dump
 -- and to replicate whole.
 
--- In PL/pgSQL: a function in SQL would be inlined into each CHECK that names it, and planned again by every statement
--- that writes the table.
 CREATE FUNCTION orgusers.is_name(name text) RETURNS boolean
-    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    RETURN char_length(name) BETWEEN 1 AND 200 AND name !~ '[[:cntrl:]]' AND btrim(name) = name;
-END $$;
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'orgusers_is_name';
 COMMENT ON FUNCTION orgusers.is_name(text) IS 'Whether a text can name something: 1 to 200 characters, none of them a control character, no blank at either end. Internal';
 
+-- In PL/pgSQL: a function in SQL would be inlined into each CHECK that names it, and planned again by every statement
+-- that writes the table.
 CREATE FUNCTION orgusers.is_permission_key(key text) RETURNS boolean
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN

@@ -203,5 +203,11 @@ SELECT ok(NOT orgusers.can(s.org_id, s.id, 'docs.write'), 'a role above permits 
 SELECT is(why('cyd', 'Side', 'docs.write', s.id), 'f, holds a role without the permission, AGENT; f, a role held in an account above has the permission in assigned spaces only, REGIONAL', 'and so it is explained')
     FROM orgusers.spaces s WHERE s.org_id = org('Side') AND s.name = 'one';
 SELECT agree('at last');
+-- Who may give roles: other roles do not reach below.
+INSERT INTO orgusers.membership_roles VALUES (org('Mid'), person('gus'), role_id('Mid', 'ADMIN'));
+SELECT ok(grants('gus', 'Mid', 'USER') AND NOT grants('gus', 'Leaf', 'USER'), 'a role that does not reach below gives none there');
+UPDATE orgusers.memberships SET status = 'deactivated', deactivated_at = now() WHERE user_id IN (person('gus'), person('bob'));
+SELECT ok(NOT grants('gus', 'Mid', 'USER') AND NOT grants('bob', 'Side', 'USER'), 'nor does who is deactivated');
+
 SELECT * FROM finish();
 ROLLBACK;

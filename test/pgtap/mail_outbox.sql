@@ -13,7 +13,7 @@ CREATE FUNCTION enqueue(kind text, variables jsonb DEFAULT '{}', recipient orgus
     $$ SELECT orgusers.enqueue_mail(organization, kind, recipient, name, locale, variables) $$;
 CREATE FUNCTION invite(invitation uuid DEFAULT gen_random_uuid(), expires timestamptz DEFAULT '2100-01-01 00:00+00') RETURNS uuid LANGUAGE sql AS
     $$ SELECT (orgusers.enqueue_mails(org('Acme'), 'invitation', '{"inviter": "Ann", "inviter_email": null}',
-           ARRAY[ROW('bob@example.com', 'Bob', 'en', invitation, expires,
+           ARRAY[ROW('bob@example.com', 'Bob', 'en', invitation, expires, 'USER',
                      CASE WHEN isfinite(expires) THEN orgusers.seal_invitation(key.public_key, org('Acme'), invitation, 'bob@example.com', expires,
                                                                                orgusers.new_invitation_token(org('Acme'))) END, key.id)::orgusers.mail]))[1]
        FROM orgusers.mailer_key() key $$;
@@ -95,7 +95,7 @@ SELECT throws_ok(format('SELECT enqueue(%L, %s)', k, a), c, NULL, 'refused: ' ||
     ('billing_admin_changed', $q$variables => '{}'$q$, 'OU009')) v(k, a, c);
 SELECT throws_ok($$SELECT invite(expires => 'infinity')$$, 'OU009', NULL, 'an invitation expires');
 SELECT throws_ok($$SELECT invite(invitation => NULL)$$, 'OU009', NULL, 'and has an id');
-SELECT throws_ok($$SELECT orgusers.enqueue_mails(org('Acme'), 'user_removed', '{}', ARRAY[ROW('a@b.c', NULL, 'en', NULL, NULL, 'x', NULL)::orgusers.mail])$$,
+SELECT throws_ok($$SELECT orgusers.enqueue_mails(org('Acme'), 'user_removed', '{}', ARRAY[ROW('a@b.c', NULL, 'en', NULL, NULL, NULL, 'x', NULL)::orgusers.mail])$$,
     'OU009', NULL, 'no other mail has a token');
 DELETE FROM orgusers.mail_templates WHERE kind = 'invitation_declined';
 SELECT throws_ok($$SELECT enqueue('invitation_declined', '{"user": "x"}')$$, 'OU404', NULL, 'no template of the kind');

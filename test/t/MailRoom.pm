@@ -63,7 +63,7 @@ sub invite
 	my $org = $o{org} || $ORG;
 	return $self->sql(($o{before} || '') . sprintf(
 		"SELECT (orgusers.enqueue_mails(i.org_id, 'invitation', jsonb_build_object('inviter', %s, 'inviter_email', 'anna\@example.org'),"
-		  . " ARRAY[ROW(i.email, %s, %s, i.id, i.expires_at, orgusers.seal_invitation(key.public_key, i.org_id, i.id, i.email, i.expires_at,"
+		  . " ARRAY[ROW(i.email, %s, %s, i.id, i.expires_at, NULL, orgusers.seal_invitation(key.public_key, i.org_id, i.id, i.email, i.expires_at,"
 		  . " orgusers.new_invitation_token(i.org_id)), key.id)::orgusers.mail]))[1]"
 		  . " FROM (SELECT '%s'::uuid AS org_id, gen_random_uuid() AS id, %s::orgusers.email AS email, clock_timestamp() + %s AS expires_at OFFSET 0) i,"
 		  . " orgusers.mailer_key() key",
