@@ -134,8 +134,9 @@ BEGIN
             ('base_permissions',          '',       '',        '{}', '{}')
         ) AS t (relation, org_column, user_column, noise, secret)
     LOOP
-        -- By their bytes: values that compare as equal, such as addresses in other letter case, can differ.
-        SELECT format('(ROW(%s)::record OPERATOR(pg_catalog.*<>) ROW(%s)::record)', string_agg(format('OLD.%I', a.attname), ', ' ORDER BY a.attnum),
+        -- By their bytes: values that compare as equal, such as addresses in other letter case, can differ.  By the
+        -- function: with the operator pg_upgrade writes down a comparison of each column, for which there is none.
+        SELECT format('(pg_catalog.record_image_ne(ROW(%s), ROW(%s)))', string_agg(format('OLD.%I', a.attname), ', ' ORDER BY a.attnum),
                       string_agg(format('NEW.%I', a.attname), ', ' ORDER BY a.attnum)) INTO columns
             FROM pg_attribute a WHERE a.attrelid = ('orgusers.' || audited.relation)::regclass
               AND a.attnum > 0 AND NOT a.attisdropped AND a.attname <> ALL (audited.noise);

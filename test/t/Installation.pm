@@ -124,8 +124,8 @@ our $contents = q{
 our $acls = q{
 	SELECT string_agg(x, E'\n' ORDER BY x) FROM (
 		SELECT 'schema ' || nspacl::text FROM pg_namespace WHERE nspname = 'orgusers'
-		UNION ALL SELECT p.oid::regprocedure || ' ' || a::text FROM pg_proc p, unnest(proacl) a WHERE pronamespace = 'orgusers'::regnamespace
-		UNION ALL SELECT c.oid::regclass || ' ' || a::text FROM pg_class c, unnest(relacl) a WHERE relnamespace = 'orgusers'::regnamespace
-		UNION ALL SELECT t.oid::regtype || ' ' || a::text FROM pg_type t, unnest(typacl) a WHERE typnamespace = 'orgusers'::regnamespace
+		UNION ALL SELECT p.oid::regprocedure || ' ' || a::text FROM pg_proc p, unnest(coalesce(proacl, acldefault('f', proowner))) a WHERE pronamespace = 'orgusers'::regnamespace
+		UNION ALL SELECT c.oid::regclass || ' ' || a::text FROM pg_class c, unnest(coalesce(relacl, acldefault('r', relowner))) a WHERE relnamespace = 'orgusers'::regnamespace
+		UNION ALL SELECT t.oid::regtype || ' ' || a::text FROM pg_type t, unnest(coalesce(typacl, acldefault('T', typowner))) a WHERE typnamespace = 'orgusers'::regnamespace
 	) acl(x)};
 1;
