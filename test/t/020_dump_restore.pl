@@ -20,7 +20,8 @@ $other->init;
 $other->start;
 $_->safe_psql('postgres', $Installation::roles) for $node, $other;
 
-$node->safe_psql('postgres', 'CREATE DATABASE source');
+# The databases are owned by somebody who is no superuser.
+$node->safe_psql('postgres', 'CREATE DATABASE source OWNER owner_of_notes');
 my ($token, $join) = Installation::make($node, 'source');
 is($node->safe_psql('source', 'SELECT DISTINCT status FROM orgusers.invitations ORDER BY 1'), "accepted\ncanceled\ndeclined\npending", 'invitations in every state');
 is($node->safe_psql('source', 'SELECT DISTINCT status FROM orgusers.mail_outbox ORDER BY 1'), "dead\nleased\nqueued\nsent\nwithdrawn", 'mail in every state');
@@ -42,11 +43,22 @@ unlike($dump, qr/not so secret/, 'no HS256 secret in the dump');
 unlike($dump, qr/6e6f7420736f20736563726574/i, 'nor in hexadecimal');
 unlike($dump, qr/\Q$token\E|\Q$join\E/, 'no token in the dump');
 
+# Who may read everything can write a dump.  Others get an error, never a dump of what they may see.
+$node->safe_psql('postgres', 'CREATE ROLE dumper LOGIN BYPASSRLS IN ROLE pg_read_all_data; CREATE ROLE reader LOGIN IN ROLE pg_read_all_data');
+command_ok([ 'pg_dump', '-U', 'dumper', '-Fp', '-f', "$dir/dumper.sql", $source ], 'pg_dump by a role with BYPASSRLS that reads everything');
+my $unmarked = qr/^\\(un)?restrict .*\n/m;
+ok(slurp_file("$dir/dumper.sql") =~ s/$unmarked//gr eq $dump =~ s/$unmarked//gr, 'is the same dump');
+command_fails_like([ 'pg_dump', '-U', 'reader', '-f', "$dir/reader.sql", $source ], qr/row-level security/, 'pg_dump by one without BYPASSRLS fails');
+command_fails_like([ 'pg_dump', '-U', 'owner_of_notes', '-f', "$dir/owner.sql", $source ], qr/permission denied/, 'so does the database\'s owner\'s');
+$node->safe_psql('postgres', 'CREATE DATABASE owned OWNER owner_of_notes');
+command_fails_like([ 'pg_restore', '-e', '-U', 'owner_of_notes', '-d', $node->connstr('owned'), "$dir/custom" ], qr/permission denied to create extension/,
+	'and the owner restores nothing');
+
 # Restores into a fresh database of a cluster and looks at it.
 sub restored
 {
 	my ($how, $cluster, $database, @commands) = @_;
-	$cluster->safe_psql('postgres', "CREATE DATABASE $database");
+	$cluster->safe_psql('postgres', "CREATE DATABASE $database OWNER owner_of_notes");
 	my $to = $cluster->connstr($database);
 	for my $command (@commands)
 	{

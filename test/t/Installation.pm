@@ -8,7 +8,7 @@ use warnings;
 our $key = '2Dl7oW4h0VTqD8VdH6GC0Xe0gS0K3mDOUQm8o5mS0Eg=';
 our @users = map { sprintf('00000000-0000-0000-0000-0000000000%02x', $_) } 0 .. 15;
 our ($free, $paid, $tree, $branch) = map { "00000000-0000-0000-0000-00000000000$_" } 'a', 'b', 'e', 'd';
-our $roles = 'CREATE ROLE app; CREATE ROLE app_server; CREATE ROLE mailer LOGIN; CREATE ROLE owner_of_notes;';
+our $roles = 'CREATE ROLE app; CREATE ROLE app_server; CREATE ROLE mailer LOGIN; CREATE ROLE owner_of_notes LOGIN;';
 
 # Makes it in an empty database; returns an invitation token and a join link that work.  The organizations are updated
 # in various orders, so that no two tables have them in the same one.
