@@ -23,6 +23,8 @@ $room->{key} = "$room->{dir}/key";
 my ($key) = ($room->command('keygen', '--out', $room->{key}))[1] =~ /'([^']{44})'/ or BAIL_OUT('no key');
 $primary->safe_psql('postgres', $Installation::roles);
 my ($token, $join) = Installation::make($primary, 'postgres', $key);
+# Longer ago than what is noted again.
+$primary->safe_psql('postgres', "UPDATE orgusers.last_activity SET at = at - interval '7 days'");
 $primary->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($primary, 'base', has_streaming => 1);
@@ -70,6 +72,7 @@ for (@calls)
 }
 cmp_ok(scalar(keys %refused), '>', 40, 'standby: ' . keys(%refused) . ' changing functions refuse with 25006');
 is(join(' ', grep { $answers{$_} ne 'the same' } sort keys %answers), 'cache_stats new_id', 'standby: the others answer or refuse as the primary does') or diag(explain(\%answers));
+is($answers{$_}, 'the same', "standby: $_ answers as the primary does") for qw(record_activity sign_out);
 ok($refused{$_}, "standby: $_ is refused") for qw(invite_user accept_invitation set_user_roles remove_user claim_mail mail_sent create_organization set_plan update_profile);
 is($session{standby}->ask("SET orgusers.user_id = '$users[0]'; UPDATE orgusers.organizations SET name = 'x'"), 'ERROR 25006', 'standby: so is direct DML');
 like($session{standby}->ask("SELECT organization FROM orgusers.preview_invitation('$token')"), qr/^Paid$/, 'standby: an invitation is shown');
