@@ -3,7 +3,7 @@
 #   make demo      install what is missing, build, and show the main job
 #   make test      the same set-up, then every test
 #   make requirements   the tests that each requirement has
-#   make campaign  the long tests, for hours
+#   make campaign  the long tests, for hours; make test-versions is the part about versions of PostgreSQL
 #   make           build only          make install   build and install
 
 PG_CONFIG ?= pg_config
@@ -45,6 +45,8 @@ OBJS = \
 
 SQL_MODULES := $(addprefix src/,$(shell sed 's/\#.*//' src/install.list))
 DATA_built = orgusers--$(EXTVERSION).sql
+# What was released before, and the way from there.
+DATA = $(wildcard src/releases/*.sql)
 EXTRA_CLEAN = src/*/*.d src/*.d
 
 # Server headers are system headers: our warnings are about our code.
@@ -59,7 +61,7 @@ MAILER = mailer/orgusers-mailer
 MAILER_BINDIR ?= /usr/local/bin
 
 .DEFAULT_GOAL := all
-.PHONY: deps demo test bench fuzz campaign strict mailer install-mailer uninstall-mailer clean-mailer
+.PHONY: deps demo test bench fuzz campaign test-versions strict mailer install-mailer uninstall-mailer clean-mailer
 
 ifneq ($(PGXS),)
 include $(PGXS)
@@ -114,6 +116,10 @@ fuzz: deps
 # The long tests: hours.  Writes doc/campaign.md.
 campaign: deps
 	@test/campaign/run
+
+# The tests on every supported PostgreSQL, each in a chroot.
+test-versions:
+	@test/campaign/run versions
 
 # How many tests each requirement has; fails when one has none.
 requirements:

@@ -6,10 +6,11 @@ use warnings;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Installation;
 
-my $key = '2Dl7oW4h0VTqD8VdH6GC0Xe0gS0K3mDOUQm8o5mS0Eg=';
-my @users = map { sprintf('00000000-0000-0000-0000-0000000000%02x', $_) } 0 .. 15;
-my ($free, $paid, $tree, $branch) = map { "00000000-0000-0000-0000-00000000000$_" } 'a', 'b', 'e', 'd';
+my @users = @Installation::users;
+my ($free, $paid, $tree, $branch) = ($Installation::free, $Installation::paid, $Installation::tree, $Installation::branch);
+my ($contents, $acls) = ($Installation::contents, $Installation::acls);
 
 my $node = PostgreSQL::Test::Cluster->new('here');
 $node->init;
@@ -17,124 +18,14 @@ $node->start;
 my $other = PostgreSQL::Test::Cluster->new('there');
 $other->init;
 $other->start;
-my $roles = 'CREATE ROLE app; CREATE ROLE app_server; CREATE ROLE mailer; CREATE ROLE owner_of_notes;';
-$_->safe_psql('postgres', $roles) for $node, $other;
+$_->safe_psql('postgres', $Installation::roles) for $node, $other;
 
-# Everything that an installation can have.  The organizations are updated in various orders, so that no two
-# tables have them in the same one.
-$node->safe_psql('postgres', 'CREATE DATABASE source');
-my $token = $node->safe_psql(
-	'source', qq{
-SET client_min_messages = warning;
-CREATE EXTENSION orgusers;
-SELECT orgusers.install_plans_and_groups();
-SELECT orgusers.add_mailer_key('$key');
-SELECT orgusers.register_permission('docs.read', 'Read documents');
-INSERT INTO orgusers.role_template_permissions VALUES ('plans_and_groups', 'user', 'docs.read');
-INSERT INTO orgusers.role_templates (policy, id, name, all_spaces, most_spaces) VALUES ('plans_and_groups', 'visitor', 'VISITOR', false, 1);
-INSERT INTO orgusers.role_template_grants VALUES ('plans_and_groups', 'admin', 'visitor');
-UPDATE orgusers.mail_templates SET subject = 'Edited' WHERE kind = 'user_removed' AND locale = 'en';
-SELECT orgusers.add_assertion_key('secret', 'HS256', 'not so secret, but 32 bytes long', 'app');
-SELECT orgusers.add_assertion_key('public', 'EdDSA', decode(repeat('d7', 32), 'hex'), 'app');
-SELECT orgusers.grant_to('app', 'application');
-SELECT orgusers.grant_to('app_server', 'server');
-SELECT orgusers.grant_to('mailer', 'mailer');
-SELECT orgusers.register_user(('user' || n || '\@example.org')::orgusers.email, 'User ' || n, ('{@{[join ',', @users]}}'::uuid[])[n + 1], n % 2 = 0, 'de-AT')
-	FROM generate_series(0, 15) n;
-
-INSERT INTO orgusers.plans (id, title, paid, seat_price, currency, billing_period) VALUES ('billed', 'Billed', true, 12.50, 'EUR', 'month');
-SELECT orgusers.act_as('$users[0]', true);
-SELECT orgusers.create_organization('Free', 'plans_and_groups', '$free');
-SELECT orgusers.create_organization('Paid', 'plans_and_groups', '$paid', 'Europe/Vienna');
-SELECT orgusers.set_plan('$paid', 'paid', '$users[0]');
-INSERT INTO orgusers.memberships (org_id, user_id, invited_by) SELECT '$paid', u, '$users[0]' FROM unnest('{@{[join ',', @users[1 .. 10]]}}'::uuid[]) u;
-INSERT INTO orgusers.memberships (org_id, user_id) VALUES ('$free', '$users[1]'), ('$free', '$users[2]');
-SELECT orgusers.set_user_roles('$paid', u, '{USER}') FROM unnest('{@{[join ',', @users[1 .. 10]]}}'::uuid[]) u;
-SELECT orgusers.set_user_roles('$paid', '$users[5]', '{ADMIN,USER}');
-SELECT orgusers.deactivate_user('$paid', '$users[10]');
-SELECT orgusers.set_billing_admin('$paid', '$users[5]');
-SELECT orgusers.set_billing_cc('$paid', '{books\@example.org,accounts\@example.org}');
-SELECT orgusers.create_group('$paid', 'ops', '{USER}'), orgusers.create_group('$free', 'ops', '{}');
-SELECT orgusers.set_user_groups('$paid', '$users[3]', '{ops}');
-SELECT orgusers.switch_organization('$paid');
-SELECT orgusers.create_space('$paid', 'room'), orgusers.set_user_spaces('$paid', '$users[4]', '{room}'), orgusers.set_group_spaces('$paid', 'ops', '{room}');
-SELECT orgusers.create_space('$paid', 'further'), orgusers.set_user_spaces('$paid', '$users[3]', '{room}');
-INSERT INTO orgusers.membership_roles (org_id, user_id, role_id) SELECT org_id, u, id FROM orgusers.roles, unnest('{$users[3],$users[4]}'::uuid[]) u WHERE org_id = '$paid' AND template = 'visitor';
-SELECT orgusers.set_user_permissions('$paid', '$users[4]', '{users.view}');
-UPDATE orgusers.subscriptions SET since = since - interval '3 days';
-UPDATE orgusers.subscriptions SET plan = 'billed', since = since + interval '1 day' WHERE org_id = '$paid';
-INSERT INTO orgusers.role_templates (policy, id, name, holds_seat) VALUES ('plans_and_groups', 'guest', 'GUEST', false);
-INSERT INTO orgusers.role_template_grants VALUES ('plans_and_groups', 'admin', 'guest');
-INSERT INTO orgusers.roles (org_id, policy, template, name) VALUES ('$paid', 'plans_and_groups', 'guest', 'GUEST'), ('$free', 'plans_and_groups', 'guest', 'GUEST');
-SELECT orgusers.set_user_roles('$paid', '$users[7]', '{GUEST}');
-SELECT orgusers.set_external_id('$paid', 'K-4711'), orgusers.record_activity('$paid'), orgusers.new_areas('$paid');
-INSERT INTO orgusers.welcomed VALUES ('$users[0]', 'plans_and_groups');
-INSERT INTO orgusers.base_permissions VALUES ('plans_and_groups', 'organization.view');
-SELECT orgusers.remove_user('$paid', '$users[9]');
-UPDATE orgusers.policies SET daily_invitations = 50;
-INSERT INTO orgusers.policies SELECT (jsonb_populate_record(p, '{"id": "tree", "unique_in_tree": true}')).* FROM orgusers.policies p;
-INSERT INTO orgusers.role_templates (policy, id, name, founder, least_holders, reaches_below) VALUES ('tree', 'admin', 'ADMIN', true, 1, true);
-INSERT INTO orgusers.role_templates (policy, id, name, by_default, editable) VALUES ('tree', 'staff', 'STAFF', true, true);
-INSERT INTO orgusers.role_template_permissions SELECT 'tree', 'admin', k FROM unnest('{organization.view,users.view,users.invite,roles.manage,roles.assign,subaccounts.manage,docs.read}'::text[]) k;
-INSERT INTO orgusers.role_template_grants VALUES ('tree', 'admin', 'admin'), ('tree', 'admin', 'staff');
-SELECT orgusers.create_organization('Tree', 'tree', '$tree');
-INSERT INTO orgusers.organizations (id, parent_id, name, external_id, policy) VALUES ('$branch', '$tree', 'Branch', 'B-1', 'tree');
-INSERT INTO orgusers.roles (org_id, policy, template, name, holds_seat) SELECT '$branch', policy, id, name, holds_seat FROM orgusers.role_templates WHERE policy = 'tree';
-SELECT orgusers.create_sub_account('$branch', 'Twig'), orgusers.create_role('$branch', 'READER', '{docs.read}');
-SELECT orgusers.edit_role('$branch', 'STAFF', permissions => '{docs.read,users.view}');
-INSERT INTO orgusers.memberships (org_id, user_id) VALUES ('$branch', '$users[14]');
-SELECT orgusers.set_user_roles('$branch', '$users[14]', '{READER,STAFF}');
-SELECT orgusers.invite_user('$branch', 'leaf\@example.org', '{READER}', send => false);
-UPDATE orgusers.invitations SET expires_at = now() - interval '1 day' WHERE org_id = '$branch';
-SELECT orgusers.invite_user('$tree', 'leaf\@example.org', '{STAFF}', send => false);
-SELECT orgusers.invite_user('$paid', 'user11\@example.org', '{USER}', '{ops}', 'Pen', 'Ding');
-SELECT orgusers.set_invitation_spaces(org_id, id, '{room}') FROM orgusers.invitations WHERE org_id = '$paid';
-SELECT orgusers.invite_user('$paid', 'accepted\@example.org'), orgusers.invite_user('$paid', 'user13\@example.org');
-SELECT orgusers.invite_user('$paid', 'expired\@example.org'), orgusers.invite_user('$paid', 'user12\@example.org');
-SELECT orgusers.cancel_invitation(org_id, id) FROM orgusers.invitations WHERE email = 'accepted\@example.org'::orgusers.email;
-UPDATE orgusers.invitations SET expires_at = now() - interval '1 day' WHERE email = 'expired\@example.org'::orgusers.email;
-CREATE TABLE notes (org_id uuid NOT NULL REFERENCES orgusers.organizations ON DELETE CASCADE, author orgusers.email, note text);
-ALTER TABLE notes OWNER TO owner_of_notes;
-ALTER TABLE notes ENABLE ROW LEVEL SECURITY;
-CREATE POLICY read ON notes USING (orgusers.can(org_id, 'docs.read'));
-CREATE INDEX ON notes (author);
-INSERT INTO notes VALUES ('$paid', 'User1\@Example.org', 'kept');
-SELECT orgusers.act_as('$users[12]', true);
-SELECT orgusers.accept_my_invitation(org_id, id) FROM orgusers.my_invitations();
-SELECT orgusers.act_as('$users[13]', true);
-SELECT orgusers.set_email_verified('$users[13]', 'user13\@example.org'::orgusers.email);
-SELECT orgusers.decline_my_invitation(org_id, id) FROM orgusers.my_invitations();
-SELECT orgusers.mail_sent(m.org_id, m.id, m.fence) FROM orgusers.claim_mail(1) m;
-SELECT orgusers.mail_failed(m.org_id, m.id, m.fence, 'no such user', true) FROM orgusers.claim_mail(1) m;
-SELECT count(*) FROM orgusers.claim_mail(1);
-UPDATE orgusers.role_templates SET joinable = true WHERE id = 'user';
-SELECT orgusers.act_as('$users[0]', true);
-SELECT orgusers.verify_join_domain('$paid', 'corp.example', orgusers.claim_join_domain('$paid', 'corp.example')), orgusers.claim_join_domain('$free', 'corp.example');
-SELECT 'join ' || substring(link FROM '#(.*)') FROM orgusers.create_join_link('$paid', most_uses => 2);
-SELECT orgusers.revoke_join_link('$free', id) FROM orgusers.create_join_link('$free');
-SELECT 'token ' || substring(orgusers.invitation_link(org_id, id) FROM '#(.*)') FROM orgusers.invitations WHERE email = 'user11\@example.org'::orgusers.email;
-});
-my ($join) = $token =~ /^join (oui_\S{71})$/m or BAIL_OUT('no join link');
-($token) = $token =~ /^token (oui_\S{71})$/m or BAIL_OUT('no token');
+# The databases are owned by somebody who is no superuser.
+$node->safe_psql('postgres', 'CREATE DATABASE source OWNER owner_of_notes');
+my ($token, $join) = Installation::make($node, 'source');
 is($node->safe_psql('source', 'SELECT DISTINCT status FROM orgusers.invitations ORDER BY 1'), "accepted\ncanceled\ndeclined\npending", 'invitations in every state');
 is($node->safe_psql('source', 'SELECT DISTINCT status FROM orgusers.mail_outbox ORDER BY 1'), "dead\nleased\nqueued\nsent\nwithdrawn", 'mail in every state');
 
-# Number and hash of the rows of every table of the extension.  The epoch is left out: it counts the takings of
-# a lock, also by the restore.
-my $contents = q{
-	SELECT string_agg(c.relname || ' ' || (xpath('/row/rows/text()', query_to_xml(format(
-			'SELECT count(*) || %L || coalesce(md5(string_agg(r::text, %L ORDER BY r::text)), %L) AS rows FROM (SELECT %s FROM orgusers.%I t %s) r', ' ', '|', '',
-			CASE c.relname WHEN 'organizations' THEN 'id, parent_id, root_id, name, external_id, policy, time_zone, created_at' ELSE 't.*' END, c.relname,
-			CASE c.relname WHEN 'assertion_keys' THEN 'WHERE algorithm <> ''HS256''' END), true, true, '')))[1]::text, E'\n' ORDER BY c.relname)
-		FROM pg_class c WHERE c.relnamespace = 'orgusers'::regnamespace AND c.relkind = 'r' AND c.relname <> 'installation'};
-# Who may do what with the extension's objects, and with the application's table.
-my $acls = q{
-	SELECT string_agg(x, E'\n' ORDER BY x) FROM (
-		SELECT 'schema ' || nspacl::text FROM pg_namespace WHERE nspname = 'orgusers'
-		UNION ALL SELECT p.oid::regprocedure || ' ' || a::text FROM pg_proc p, unnest(proacl) a WHERE pronamespace = 'orgusers'::regnamespace
-		UNION ALL SELECT c.oid::regclass || ' ' || a::text FROM pg_class c, unnest(relacl) a WHERE relnamespace = 'orgusers'::regnamespace
-		UNION ALL SELECT t.oid::regtype || ' ' || a::text FROM pg_type t, unnest(typacl) a WHERE typnamespace = 'orgusers'::regnamespace
-	) acl(x)};
 my %before = map { $_ => $node->safe_psql('source', $_) } $contents, $acls;
 like($before{$contents}, qr/^users 16 [0-9a-f]{32}$/m, 'the contents are looked at');
 is(join(' ', $before{$contents} =~ /^(\w+) 0 /mg), '', 'and no table is empty');
@@ -152,11 +43,22 @@ unlike($dump, qr/not so secret/, 'no HS256 secret in the dump');
 unlike($dump, qr/6e6f7420736f20736563726574/i, 'nor in hexadecimal');
 unlike($dump, qr/\Q$token\E|\Q$join\E/, 'no token in the dump');
 
+# Who may read everything can write a dump.  Others get an error, never a dump of what they may see.
+$node->safe_psql('postgres', 'CREATE ROLE dumper LOGIN BYPASSRLS IN ROLE pg_read_all_data; CREATE ROLE reader LOGIN IN ROLE pg_read_all_data');
+command_ok([ 'pg_dump', '-U', 'dumper', '-Fp', '-f', "$dir/dumper.sql", $source ], 'pg_dump by a role with BYPASSRLS that reads everything');
+my $unmarked = qr/^\\(un)?restrict .*\n/m;
+ok(slurp_file("$dir/dumper.sql") =~ s/$unmarked//gr eq $dump =~ s/$unmarked//gr, 'is the same dump');
+command_fails_like([ 'pg_dump', '-U', 'reader', '-f', "$dir/reader.sql", $source ], qr/row-level security/, 'pg_dump by one without BYPASSRLS fails');
+command_fails_like([ 'pg_dump', '-U', 'owner_of_notes', '-f', "$dir/owner.sql", $source ], qr/permission denied/, 'so does the database\'s owner\'s');
+$node->safe_psql('postgres', 'CREATE DATABASE owned OWNER owner_of_notes');
+command_fails_like([ 'pg_restore', '-e', '-U', 'owner_of_notes', '-d', $node->connstr('owned'), "$dir/custom" ], qr/permission denied to create extension/,
+	'and the owner restores nothing');
+
 # Restores into a fresh database of a cluster and looks at it.
 sub restored
 {
 	my ($how, $cluster, $database, @commands) = @_;
-	$cluster->safe_psql('postgres', "CREATE DATABASE $database");
+	$cluster->safe_psql('postgres', "CREATE DATABASE $database OWNER owner_of_notes");
 	my $to = $cluster->connstr($database);
 	for my $command (@commands)
 	{
@@ -247,7 +149,7 @@ END
 DROP EXTENSION orgusers CASCADE;
 CREATE EXTENSION orgusers;
 SELECT orgusers.install_plans_and_groups();
-SELECT orgusers.add_mailer_key('$key');
+SELECT orgusers.add_mailer_key('$Installation::key');
 SELECT orgusers.register_user('ann\@example.org', id => '$users[0]', email_verified => true);
 SELECT orgusers.register_user('ben\@example.org', id => '$users[1]', email_verified => true);
 DO \$\$

@@ -68,6 +68,8 @@ sub must
 sub quit
 {
 	my ($self) = @_;
+	# It may have been idle for longer.
+	$self->{timer}->start($PostgreSQL::Test::Utils::timeout_default);
 	$self->{in} .= "\\q\n";
 	return $self->{psql}->finish;
 }
