@@ -3,13 +3,15 @@
 -- and to replicate whole.
 
 -- In PL/pgSQL: a function in SQL would be inlined into each CHECK that names it, and planned again by every statement
--- that writes the table.
+-- that writes the table.  Refused are control characters and what makes a name look like another, or nothing: separators
+-- of lines, changes of the direction of writing, and characters that are never seen.  Not those that join or part letters
+-- (U+200C, U+200D): Persian, Indic scripts and emoji need them.
 CREATE FUNCTION orgusers.is_name(name text) RETURNS boolean
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    RETURN char_length(name) BETWEEN 1 AND 200 AND name !~ '[[:cntrl:]]' AND btrim(name) = name;
+    RETURN char_length(name) BETWEEN 1 AND 200 AND name !~ '[[:cntrl:]\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]' AND btrim(name) = name;
 END $$;
-COMMENT ON FUNCTION orgusers.is_name(text) IS 'Whether a text can name something: 1 to 200 characters, none of them a control character, no blank at either end. Internal';
+COMMENT ON FUNCTION orgusers.is_name(text) IS 'Whether a text can name something: 1 to 200 characters, none of them a control character, one without a shape or one that changes the direction of writing, no blank at either end. Internal';
 
 CREATE FUNCTION orgusers.is_permission_key(key text) RETURNS boolean
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$

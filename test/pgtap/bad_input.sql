@@ -241,7 +241,8 @@ SELECT is(outcome('rename_group', 'org(''Acme'')', '''theirs''', '''x'''), 'OU10
 -- Absurd texts. 22P02, 22023: the value itself is none of its type, or no time zone.
 CREATE TEMP TABLE absurd (what text, value text);
 INSERT INTO absurd VALUES ('an empty text', ''), ('a blank', ' '), ('a line feed', E'a\nb'), ('a quote', ''''), ('a semicolon', '''; DROP SCHEMA orgusers; --'),
-    ('a brace', '{'), ('a percent sign', '%'), ('a placeholder', '{{token}}'), ('a backslash', '\'), ('a long text', repeat('x', 100000)), ('an escape sequence', E'\x1b[31m');
+    ('a brace', '{'), ('a percent sign', '%'), ('a placeholder', '{{token}}'), ('a backslash', '\'), ('a long text', repeat('x', 100000)), ('an escape sequence', E'\x1b[31m'),
+    ('a change of direction', U&'a\202Eb'), ('a character that is not seen', U&'a\200Bb');
 GRANT SELECT ON absurd TO PUBLIC;
 SELECT matches(outcome_with(c.name, c.arguments, place, quote_literal(a.value)), '^(nothing changed|OU\d\d\d|22023)$', format('%s with %s for %s', c.name, a.what, name_of(f.called, place)))
     FROM calls c JOIN public_functions f USING (name), generate_series(1, cardinality(c.arguments)) place, absurd a
@@ -264,6 +265,8 @@ SELECT matches(outcome_with(c.name, c.arguments, place, other), '^(nothing chang
     FROM calls c JOIN public_functions f USING (name), generate_series(1, cardinality(c.arguments)) place, unnest(ARRAY['0', '-1', '2147483647', '-2147483648']) other
     WHERE type_of(f.called, place) = 'integer'::regtype AND NOT (c.name = 'create_join_link' AND other = '2147483647')
     ORDER BY c.name, place, other;
+SELECT is(orgusers.is_name(chr(c)), false, 'no name has U+' || upper(to_hex(c))) FROM unnest(ARRAY[7, 127, 133, 159, 173, 1564, 6158, 8203, 8206, 8207, 8232, 8233, 8234, 8238, 8288, 8292, 8294, 8297, 8303, 65279]) c;
+SELECT is(orgusers.is_name(n), true, 'a name: ' || n) FROM unnest(ARRAY[U&'\0645\06CC\200C\062E\0648\0627\0647\0645', U&'\+01F469\200D\+01F467', U&'\05D0\05D1', U&'\5C71\7530', 'O''Brien & Co.', U&'\2027\202F\2070']) n;
 
 SELECT is(outcome('create_organization', '''New''', '''plans_and_groups''', 'NULL', quote_literal(zone)), '22023', 'a time zone is one of the list of them, not ' || replace(zone, E'\n', '\n'))
     FROM unnest(ARRAY['', 'Nowhere', E'a\nBcc: x@example.org\n5', '<b>x</b>5', 'utc+5 or so']) zone;
