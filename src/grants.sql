@@ -4,7 +4,7 @@
 --   application  any role through which users act, trusted or not: every question and every flow, and sign_in()
 --   server       trusted with identity: application's, and act_as(), the users' directory, plans
 --   mailer       claims and acknowledges mail, nothing else
---   developer    owns tables of the application, and protects them
+--   developer    owns tables of the application, and protects them; trusted as the owner, see doc/operations.md
 -- Whatever is in no list (internal functions, keys, installers) stays with the owner.
 
 REVOKE ALL ON ALL TABLES IN SCHEMA orgusers FROM PUBLIC;
@@ -98,7 +98,7 @@ BEGIN
         EXECUTE format('GRANT REFERENCES (org_id, user_id) ON orgusers.memberships TO %s', role);
     END IF;
 END $$;
-COMMENT ON FUNCTION orgusers.grant_to(regrole, text) IS 'Grants a role what its audience needs: application (any role through which users act), server (trusted to say who acts, with act_as), mailer, or developer (owns tables of the application and protects them). Call it again after an upgrade. For the database''s owner; OU009 for NULL or another audience';
+COMMENT ON FUNCTION orgusers.grant_to(regrole, text) IS 'Grants a role what its audience needs: application (any role through which users act), server (trusted to say who acts, with act_as), mailer, or developer (owns tables of the application, protects them and refers to ours; who may do that can get the owner''s rights by PostgreSQL''s foreign keys, so grant it to nobody who is trusted less). Call it again after an upgrade. For the database''s owner; OU009 for NULL or another audience';
 REVOKE ALL ON FUNCTION orgusers.audience_functions(text), orgusers.grant_to(regrole, text) FROM PUBLIC;
 
 ALTER TABLE orgusers.organizations ENABLE ROW LEVEL SECURITY;
