@@ -32,6 +32,12 @@
  */
 #define FOLLOW_UPS 3
 
+/*
+ * Least time from one look at the outbox to the next when it was empty, in
+ * seconds: any role may notify, as often as it likes.
+ */
+#define LEAST_PAUSE 0.1
+
 static volatile sig_atomic_t stopping = 0;
 static int	stop_pipe[2] = {-1, -1};
 
@@ -271,6 +277,7 @@ run_mailer(const mailer_options *options)
 		batch_result result;
 		database_status status;
 		bool		woken = false;
+		double		looked;
 		double		wait_end;
 
 		if (!database_is_connected(db))
@@ -285,6 +292,7 @@ run_mailer(const mailer_options *options)
 			log_line("connected to the database");
 		}
 
+		looked = clock_seconds();
 		status = handle_batch(db, options, &result);
 		if (result.undelivered > 0 && options->once)
 			exit_code = EX_TEMPFAIL;
@@ -319,6 +327,7 @@ run_mailer(const mailer_options *options)
 				database_read_wake_ups(db, &woken) == DATABASE_OK && woken)
 				follow_ups = FOLLOW_UPS;
 		}
+		wait_for(-1, looked + LEAST_PAUSE - clock_seconds());
 	}
 
 	if (stopping)

@@ -221,7 +221,7 @@ SELECT pg_column_size(e) < length(e::text) AS compressed,
        orgusers.email_hash(e) = orgusers.email_hash((repeat('l', 64) || '@' || repeat('D', 63) || '.' || repeat('d', 63) || '.COM')::orgusers.email) AS same_hash
 FROM email_test.stored;
 
--- Leakproof: the comparators and nothing else
+-- Leakproof: equality and nothing else
 SELECT oid::regprocedure FROM pg_proc WHERE proleakproof AND pronamespace = 'orgusers'::regnamespace ORDER BY oid::regprocedure::text COLLATE "C";
 SELECT opcname FROM pg_opclass WHERE NOT amvalidate(oid) AND opcnamespace = 'orgusers'::regnamespace;
 

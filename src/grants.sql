@@ -4,7 +4,7 @@
 --   application  any role through which users act, trusted or not: every question and every flow, and sign_in()
 --   server       trusted with identity: application's, and act_as(), the users' directory, plans
 --   mailer       claims and acknowledges mail, nothing else
---   developer    owns tables of the application, and protects them
+--   developer    owns tables of the application, and protects them; trusted as the owner, see doc/operations.md
 -- Whatever is in no list (internal functions, keys, installers) stays with the owner.
 
 REVOKE ALL ON ALL TABLES IN SCHEMA orgusers FROM PUBLIC;
@@ -98,7 +98,7 @@ BEGIN
         EXECUTE format('GRANT REFERENCES (org_id, user_id) ON orgusers.memberships TO %s', role);
     END IF;
 END $$;
-COMMENT ON FUNCTION orgusers.grant_to(regrole, text) IS 'Grants a role what its audience needs: application (any role through which users act), server (trusted to say who acts, with act_as), mailer, or developer (owns tables of the application and protects them). Call it again after an upgrade. For the database''s owner; OU009 for NULL or another audience';
+COMMENT ON FUNCTION orgusers.grant_to(regrole, text) IS 'Grants a role what its audience needs: application (any role through which users act), server (trusted to say who acts, with act_as), mailer, or developer (owns tables of the application, protects them and refers to ours; who may do that can get the owner''s rights by PostgreSQL''s foreign keys, so grant it to nobody who is trusted less). Call it again after an upgrade. For the database''s owner; OU009 for NULL or another audience';
 REVOKE ALL ON FUNCTION orgusers.audience_functions(text), orgusers.grant_to(regrole, text) FROM PUBLIC;
 
 ALTER TABLE orgusers.organizations ENABLE ROW LEVEL SECURITY;
@@ -225,3 +225,15 @@ COMMENT ON POLICY seen ON orgusers.join_domain_roles IS 'Roles of join domains o
 ALTER TABLE orgusers.audit_log ENABLE ROW LEVEL SECURITY;
 CREATE POLICY seen ON orgusers.audit_log FOR SELECT USING (orgusers.can(org_id, 'audit.view'));
 COMMENT ON POLICY seen ON orgusers.audit_log IS 'Audit trails of organizations that the actor may read; never what all organizations share';
+
+-- EXPLAIN's estimates come from what ANALYZE has sampled of all rows, whatever policies hide: by comparisons that the
+-- server takes for leakproof, as those of texts and ids, anybody who may read the table at all finds such a value, piece
+-- by piece.  Nothing is planned by the names here, so none are sampled.
+ALTER TABLE orgusers.users ALTER display_name SET STATISTICS 0, ALTER avatar_url SET STATISTICS 0;
+ALTER TABLE orgusers.organizations ALTER name SET STATISTICS 0, ALTER external_id SET STATISTICS 0;
+ALTER TABLE orgusers.roles ALTER name SET STATISTICS 0;
+ALTER TABLE orgusers.groups ALTER name SET STATISTICS 0;
+ALTER TABLE orgusers.spaces ALTER name SET STATISTICS 0;
+ALTER TABLE orgusers.invitations ALTER first_name SET STATISTICS 0, ALTER last_name SET STATISTICS 0;
+ALTER TABLE orgusers.join_domains ALTER domain SET STATISTICS 0, ALTER challenge SET STATISTICS 0;
+ALTER TABLE orgusers.join_domain_roles ALTER domain SET STATISTICS 0;

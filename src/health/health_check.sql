@@ -111,6 +111,51 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION orgusers.settings_at_start() IS 'Settings with which sessions in this database begin: of roles and of the database, and else of this session. Internal';
 
+-- With settings under which the server spells definitions alike.
+CREATE FUNCTION orgusers.present_guards() RETURNS TABLE (kind text, name text, definition text)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off SET timezone = 'UTC' SET datestyle = 'ISO, YMD' SET intervalstyle = 'postgres'
+BEGIN ATOMIC
+    WITH relations AS MATERIALIZED (SELECT c.oid, c.relkind, c.oid::regclass::text AS called FROM pg_class c WHERE c.relnamespace = 'orgusers'::regnamespace)
+    SELECT g.kind, g.name, md5(g.definition) FROM (
+        SELECT 'trigger' AS kind, format('%I on %s', t.tgname, r.called) AS name, pg_get_triggerdef(t.oid) AS definition
+        FROM pg_trigger t JOIN relations r ON r.oid = t.tgrelid WHERE NOT t.tgisinternal
+        UNION ALL
+        -- NOT NULL is the column's: since version 18 it is a constraint as well
+        SELECT 'constraint', format('%I on %s', c.conname, r.called), pg_get_constraintdef(c.oid)
+        FROM pg_constraint c JOIN relations r ON r.oid = c.conrelid WHERE c.contype IN ('c', 'f', 'p', 'u')
+        UNION ALL
+        SELECT 'unique index', i.indexrelid::regclass::text, pg_get_indexdef(i.indexrelid)
+        FROM pg_index i JOIN relations r ON r.oid = i.indrelid
+        WHERE i.indisunique AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = i.indexrelid AND c.contype IN ('p', 'u'))
+        UNION ALL
+        SELECT 'policy', format('%I on %s', p.polname, r.called),
+               concat_ws(' ', p.polcmd, p.polpermissive, p.polroles::regrole[], pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid))
+        FROM pg_policy p JOIN relations r ON r.oid = p.polrelid
+        UNION ALL
+        SELECT 'column', format('%I of %s', a.attname, r.called),
+               concat_ws(' ', format_type(a.atttypid, a.atttypmod), a.attnotnull, pg_get_expr(d.adbin, d.adrelid))
+        FROM pg_attribute a JOIN relations r ON r.oid = a.attrelid AND r.relkind = 'r' LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+        WHERE a.attnum > 0 AND NOT a.attisdropped
+        UNION ALL
+        SELECT 'view', r.called, pg_get_viewdef(r.oid) FROM relations r WHERE r.relkind = 'v'
+        UNION ALL
+        SELECT 'function', p.oid::regprocedure::text, pg_get_functiondef(p.oid) FROM pg_proc p WHERE p.pronamespace = 'orgusers'::regnamespace
+    ) AS g;
+END;
+COMMENT ON FUNCTION orgusers.present_guards() IS 'What keeps the promises in the catalogs now, each with a hash of its definition as this major version of the server spells it: triggers, constraints, unique indexes, policies, columns, views and functions. Internal';
+
+-- Made with the extension, so not dumped either; filled by guards.sql, when all is there.
+CREATE TABLE orgusers.guards (
+    kind       text NOT NULL,
+    name       text NOT NULL,
+    definition text NOT NULL,
+    server     integer NOT NULL DEFAULT current_setting('server_version_num')::integer / 10000,
+    PRIMARY KEY (kind, name)
+);
+COMMENT ON TABLE orgusers.guards IS 'What present_guards() has said when the extension was installed or updated: health_check() compares the two';
+COMMENT ON COLUMN orgusers.guards.server IS 'Major version of that server; another one spells definitions otherwise, and then only the names are compared';
+
 CREATE FUNCTION orgusers.health_check(thorough boolean DEFAULT false)
     RETURNS TABLE (severity text, finding text, detail text, hint text)
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -167,6 +212,15 @@ BEGIN
         FROM pg_class c WHERE c.relnamespace = 'orgusers'::regnamespace AND NOT c.relrowsecurity
           AND EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid)
         ORDER BY c.oid::regclass::text;
+    RETURN QUERY
+        SELECT 'error', 'a guard of the extension is missing or changed',
+               format('The %s %s is %s.', kind, name,
+                      CASE WHEN n.name IS NULL THEN 'missing' WHEN g.name IS NULL THEN 'not the extension''s' ELSE 'another than the extension''s' END),
+               'Drop what was added, and make anew what the extension''s script makes.'
+        FROM orgusers.guards g FULL JOIN orgusers.present_guards() n USING (kind, name)
+        WHERE n.name IS NULL OR (g.name IS NULL AND kind = 'policy')
+           OR (n.definition <> g.definition AND g.server = current_setting('server_version_num')::integer / 10000)
+        ORDER BY kind, name;
     RETURN QUERY
         SELECT 'error', 'a trigger of the extension does not fire', format('Trigger %I on %s%s.', t.tgname, t.tgrelid::regclass,
                    coalesce(', of the foreign key ' || quote_ident(f.conname), '')),

@@ -15,10 +15,19 @@ PG_FUNCTION_INFO_V1(orgusers_is_locale);
 #define MAX_NAME 200
 #define MAX_LOCALE 35
 
+/* Characters of Unicode without a shape, or that change the direction of writing. */
+static bool
+is_disguise(pg_wchar c)
+{
+	return c == 0x00ad || c == 0x061c || c == 0x180e || c == 0x200b ||
+		c == 0x200e || c == 0x200f || (c >= 0x2028 && c <= 0x202e) ||
+		(c >= 0x2060 && c <= 0x206f) || c == 0xfeff;
+}
+
 /*
  * orgusers_is_name
  *		is_name(name text): 1 to 200 characters, none of them a control
- *		character, no blank at either end.
+ *		character or, in UTF8, a disguise, no blank at either end.
  */
 Datum
 orgusers_is_name(PG_FUNCTION_ARGS)
@@ -26,6 +35,7 @@ orgusers_is_name(PG_FUNCTION_ARGS)
 	text	   *name = PG_GETARG_TEXT_PP(0);
 	const char *bytes = VARDATA_ANY(name);
 	int			length = VARSIZE_ANY_EXHDR(name);
+	bool		unicode = GetDatabaseEncoding() == PG_UTF8;
 	pg_wchar	chars[MAX_NAME + 1];
 	int			count = pg_mbstrlen_with_len(bytes, length);
 
@@ -36,7 +46,8 @@ orgusers_is_name(PG_FUNCTION_ARGS)
 	for (int i = 0; i < count; i++)
 	{
 		/* what [:cntrl:] is in a regular expression */
-		if (chars[i] <= 0x1f || (chars[i] >= 0x7f && chars[i] <= 0x9f))
+		if (chars[i] <= 0x1f || (chars[i] >= 0x7f && chars[i] <= 0x9f) ||
+			(unicode && is_disguise(chars[i])))
 			PG_RETURN_BOOL(false);
 	}
 	PG_RETURN_BOOL(true);

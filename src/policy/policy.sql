@@ -2,9 +2,12 @@
 -- come from its installer (presets/) or from the DBA, and from then on they are the DBA's to edit, to dump
 -- and to replicate whole.
 
+-- Refused are control characters and what makes a name look like another, or like nothing: separators of lines, changes of
+-- the direction of writing, and characters that are never seen.  Not those that join or part letters (U+200C, U+200D):
+-- Persian, Indic scripts and emoji need them.
 CREATE FUNCTION orgusers.is_name(name text) RETURNS boolean
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'orgusers_is_name';
-COMMENT ON FUNCTION orgusers.is_name(text) IS 'Whether a text can name something: 1 to 200 characters, none of them a control character, no blank at either end. Internal';
+COMMENT ON FUNCTION orgusers.is_name(text) IS 'Whether a text can name something: 1 to 200 characters, none of them a control character, one without a shape or one that changes the direction of writing, no blank at either end. Internal';
 
 -- In PL/pgSQL: a function in SQL would be inlined into each CHECK that names it, and planned again by every statement
 -- that writes the table.

@@ -18,6 +18,7 @@ INSERT INTO not_audited VALUES
     ('audit_log',             'the trail itself; a purge of it is told of'),
     ('current_organizations', 'which organization a user looks at: no right depends on it, and it is nobody else''s business'),
     ('installation',          'one row, made with the extension'),
+    ('guards',                'made with the extension, and changed by updates of it only'),
     ('invitation_quota',      'counts the day''s invitations, which are in the trail'),
     ('last_activity',         'when somebody was there: no right depends on it'),
     ('seen_areas',            'what has been shown to somebody: no right depends on it'),

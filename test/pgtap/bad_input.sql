@@ -241,7 +241,8 @@ SELECT is(outcome('rename_group', 'org(''Acme'')', '''theirs''', '''x'''), 'OU10
 -- Absurd texts. 22P02, 22023: the value itself is none of its type, or no time zone.
 CREATE TEMP TABLE absurd (what text, value text);
 INSERT INTO absurd VALUES ('an empty text', ''), ('a blank', ' '), ('a line feed', E'a\nb'), ('a quote', ''''), ('a semicolon', '''; DROP SCHEMA orgusers; --'),
-    ('a brace', '{'), ('a percent sign', '%'), ('a placeholder', '{{token}}'), ('a backslash', '\'), ('a long text', repeat('x', 100000)), ('an escape sequence', E'\x1b[31m');
+    ('a brace', '{'), ('a percent sign', '%'), ('a placeholder', '{{token}}'), ('a backslash', '\'), ('a long text', repeat('x', 100000)), ('an escape sequence', E'\x1b[31m'),
+    ('a change of direction', U&'a\202Eb');
 GRANT SELECT ON absurd TO PUBLIC;
 SELECT matches(outcome_with(c.name, c.arguments, place, quote_literal(a.value)), '^(nothing changed|OU\d\d\d|22023)$', format('%s with %s for %s', c.name, a.what, name_of(f.called, place)))
     FROM calls c JOIN public_functions f USING (name), generate_series(1, cardinality(c.arguments)) place, absurd a
@@ -267,6 +268,64 @@ SELECT matches(outcome_with(c.name, c.arguments, place, other), '^(nothing chang
 
 SELECT is(outcome('create_organization', '''New''', '''plans_and_groups''', 'NULL', quote_literal(zone)), '22023', 'a time zone is one of the list of them, not ' || replace(zone, E'\n', '\n'))
     FROM unnest(ARRAY['', 'Nowhere', E'a\nBcc: x@example.org\n5', '<b>x</b>5', 'utc+5 or so']) zone;
+
+-- Names
+RESET ROLE;
+SELECT is(orgusers.is_name(chr(c)), false, 'no name has U+' || upper(to_hex(c))) FROM unnest(ARRAY[7, 127, 133, 159, 173, 1564, 6158, 8203, 8206, 8207, 8232, 8233, 8234, 8238, 8288, 8292, 8294, 8297, 8303, 65279]) c;
+SELECT is(orgusers.is_name(n), true, 'a name: ' || n) FROM unnest(ARRAY[U&'\0645\06CC\200C\062E\0648\0627\0647\0645', U&'\+01F469\200D\+01F467', U&'\05D0\05D1', U&'\5C71\7530', 'O''Brien & Co.', U&'\2027\202F\2070']) n;
+
+-- A double of every function and operator of pg_catalog that can have one, and of tables, found before the real ones:
+-- no function of the extension takes it.
+CREATE SCHEMA doubles;
+GRANT USAGE, CREATE ON SCHEMA doubles TO PUBLIC;
+CREATE FUNCTION pg_temp.doubled(statement text) RETURNS int LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE statement;
+    RETURN 1;
+EXCEPTION WHEN OTHERS THEN
+    RETURN 0;
+END $$;
+SELECT cmp_ok(sum(pg_temp.doubled(format('CREATE FUNCTION doubles.%I(%s) RETURNS %s LANGUAGE plpgsql AS $d$ BEGIN RAISE EXCEPTION USING ERRCODE = ''ZZ666'', MESSAGE = %L; END $d$',
+        p.proname, pg_get_function_identity_arguments(p.oid), pg_get_function_result(p.oid), p.oid::regprocedure)))::int, '>', 1500, 'functions have doubles')
+    FROM pg_proc p WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.prokind = 'f' AND p.prorettype <> 'internal'::regtype;
+SELECT cmp_ok(sum(pg_temp.doubled(format('CREATE OPERATOR doubles.%s (%sRIGHTARG = %s, FUNCTION = doubles.%I)',
+        o.oprname, CASE WHEN o.oprleft <> 0 THEN format('LEFTARG = %s, ', o.oprleft::regtype) ELSE '' END, o.oprright::regtype, p.proname)))::int, '>', 500, 'and operators')
+    FROM pg_operator o JOIN pg_proc p ON p.oid = o.oprcode WHERE o.oprnamespace = 'pg_catalog'::regnamespace AND p.pronamespace = 'pg_catalog'::regnamespace;
+SELECT ok(bool_and(pg_temp.doubled(format('CREATE FUNCTION doubles.double_%s(orgusers.email, orgusers.email) RETURNS boolean LANGUAGE plpgsql AS $d$ BEGIN RAISE EXCEPTION USING ERRCODE = ''ZZ666''; END $d$;
+        CREATE OPERATOR doubles.%s (LEFTARG = orgusers.email, RIGHTARG = orgusers.email, FUNCTION = doubles.double_%1$s)', n, op)) = 1), 'those of addresses, too')
+    FROM unnest(ARRAY['=', '<>', '<', '<=', '>', '>=']) WITH ORDINALITY AS o (op, n);
+-- A call with its arguments as literals, so that nothing but the call is looked up.
+CREATE FUNCTION literal_call(of_name text, arguments text[]) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    argument text;
+    literal  text;
+    literals text[] := '{}';
+BEGIN
+    FOREACH argument IN ARRAY arguments LOOP
+        EXECUTE format('SELECT quote_nullable((%s)::text)', regexp_replace(argument, '::orgusers.invitation_token$', '')) INTO literal;
+        literals := literals || literal;
+    END LOOP;
+    RETURN format('SELECT FROM orgusers.%I(%s)', of_name, array_to_string(literals, ', '));
+END $$;
+CREATE FUNCTION outcome_under(path text, statement text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_catalog.set_config('search_path', path, true);
+    EXECUTE statement;
+    RAISE EXCEPTION USING ERRCODE = 'ZZ000';
+EXCEPTION WHEN OTHERS THEN
+    RETURN SQLSTATE;
+END $$;
+GRANT SELECT ON absurd TO PUBLIC;
+SET LOCAL ROLE regress_ou_server;
+SELECT is(outcome_under('doubles, pg_catalog, public', 'SELECT now()'), 'ZZ666', 'a double is found first');
+SELECT is(outcome_under('doubles, pg_catalog, public', 'SELECT 1 = 1'), 'ZZ666', 'an operator''s as well');
+SELECT as_owner(format('CREATE TABLE doubles.%I (); CREATE TEMP TABLE %1$I (); GRANT ALL ON doubles.%1$I, pg_temp.%1$I TO PUBLIC', name))
+    FROM unnest(ARRAY['pg_class', 'pg_proc', 'pg_attribute', 'pg_roles', 'pg_settings', 'users', 'organizations', 'memberships', 'invitations', 'roles']) name;
+SELECT is(outcome_under('doubles, pg_catalog, public', c.call), outcome_under('pg_catalog, public', c.call), 'among doubles: ' || c.name)
+    FROM (SELECT name, literal_call(name, arguments) AS call FROM calls ORDER BY name) AS c;
+SELECT cmp_ok(count(*)::int, '>', 90, 'most of which succeed') FROM calls WHERE outcome_under('doubles, pg_catalog, public', literal_call(name, arguments)) = 'ZZ000';
+SELECT is(outcome_under('doubles, pg_catalog, public', format('TABLE orgusers.%I', t)), 'ZZ000', 'policies among doubles: ' || t)
+    FROM unnest(ARRAY['users', 'organizations', 'memberships', 'spaces', 'space_members', 'current_organizations', 'last_activity', 'invitation_spaces', 'audit_log']) t;
 
 -- The same by somebody who is nobody: nothing but what is everybody's.
 SELECT act(NULL);

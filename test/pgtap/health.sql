@@ -136,8 +136,54 @@ CREATE TABLE public.passwords (user_id uuid REFERENCES orgusers.users, hash text
 SELECT healthy('a table about users belongs to no organization');
 
 -- Guards
+CREATE FUNCTION pg_temp.unique_index() RETURNS regclass LANGUAGE sql AS $$
+    SELECT i.indexrelid::regclass FROM pg_index i WHERE i.indrelid = 'orgusers.invitations'::regclass AND i.indisunique AND i.indpred IS NOT NULL $$;
 SELECT finds('row level security off', 'ALTER TABLE orgusers.users DISABLE ROW LEVEL SECURITY', 'error',
     'row level security of a table of the extension is off', 'Table orgusers.users.', 'ALTER TABLE orgusers.users ENABLE ROW LEVEL SECURITY');
+CREATE FUNCTION definition(of_name text) RETURNS text LANGUAGE sql AS $$ SELECT pg_get_functiondef(('orgusers.' || of_name)::regprocedure) $$;
+SELECT finds(what, cause, 'error', 'a guard of the extension is missing or changed', detail, mend) FROM (VALUES
+    ('a dropped trigger', 'DROP TRIGGER seats ON orgusers.memberships', 'The trigger seats on orgusers.memberships is missing.',
+        (SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE tgname = 'seats' AND tgrelid = 'orgusers.memberships'::regclass)),
+    ('a trigger that never fires', 'DROP TRIGGER check_root ON orgusers.organizations; CREATE TRIGGER check_root AFTER INSERT ON orgusers.organizations FOR EACH ROW WHEN (false) EXECUTE FUNCTION orgusers.check_root()',
+        'The trigger check_root on orgusers.organizations is another than the extension''s.',
+        'DROP TRIGGER check_root ON orgusers.organizations; ' || (SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE tgname = 'check_root' AND tgrelid = 'orgusers.organizations'::regclass)),
+    ('a dropped check', 'ALTER TABLE orgusers.subscriptions DROP CONSTRAINT subscriptions_billing_admin_iff_paid', 'The constraint subscriptions_billing_admin_iff_paid on orgusers.subscriptions is missing.',
+        'ALTER TABLE orgusers.subscriptions ADD CONSTRAINT subscriptions_billing_admin_iff_paid ' || (SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'subscriptions_billing_admin_iff_paid' AND conrelid = 'orgusers.subscriptions'::regclass)),
+    ('a check that is not valid', 'ALTER TABLE orgusers.users DROP CONSTRAINT users_locale_check, ADD CONSTRAINT users_locale_check CHECK (orgusers.is_locale(locale)) NOT VALID',
+        'The constraint users_locale_check on orgusers.users is another than the extension''s.', 'ALTER TABLE orgusers.users VALIDATE CONSTRAINT users_locale_check'),
+    ('a foreign key that cascades no more', 'ALTER TABLE orgusers.seen_areas DROP CONSTRAINT seen_areas_org_id_fkey, ADD CONSTRAINT seen_areas_org_id_fkey FOREIGN KEY (org_id) REFERENCES orgusers.organizations',
+        'The constraint seen_areas_org_id_fkey on orgusers.seen_areas is another than the extension''s.',
+        'ALTER TABLE orgusers.seen_areas DROP CONSTRAINT seen_areas_org_id_fkey, ADD CONSTRAINT seen_areas_org_id_fkey FOREIGN KEY (org_id) REFERENCES orgusers.organizations ON DELETE CASCADE'),
+    ('a dropped unique index', format('DROP INDEX %s', (SELECT i FROM pg_temp.unique_index() i)), format('The unique index %s is missing.', (SELECT i FROM pg_temp.unique_index() i)),
+        (SELECT pg_get_indexdef(i) FROM pg_temp.unique_index() i)),
+    ('a dropped policy', 'DROP POLICY seen ON orgusers.users', 'The policy seen on orgusers.users is missing.',
+        (SELECT format('CREATE POLICY seen ON orgusers.users FOR SELECT USING (%s)', pg_get_expr(polqual, polrelid)) FROM pg_policy WHERE polrelid = 'orgusers.users'::regclass)),
+    ('a policy that lets all through', 'ALTER POLICY seen ON orgusers.groups USING (true)', 'The policy seen on orgusers.groups is another than the extension''s.',
+        (SELECT format('ALTER POLICY seen ON orgusers.groups USING (%s)', pg_get_expr(polqual, polrelid)) FROM pg_policy WHERE polrelid = 'orgusers.groups'::regclass)),
+    ('one more policy', 'CREATE POLICY more ON orgusers.groups USING (true)', 'The policy more on orgusers.groups is not the extension''s.', 'DROP POLICY more ON orgusers.groups'),
+    ('a column that may be empty', 'ALTER TABLE orgusers.invitations ALTER expires_at DROP NOT NULL', 'The column expires_at of orgusers.invitations is another than the extension''s.',
+        'ALTER TABLE orgusers.invitations ALTER expires_at SET NOT NULL'),
+    ('another body of a function', 'CREATE OR REPLACE FUNCTION orgusers.require(org_id uuid, permission text) RETURNS void LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$ BEGIN END $f$',
+        'The function orgusers.require(uuid,text) is another than the extension''s.', definition('require(uuid,text)')),
+    ('another body in SQL', 'CREATE OR REPLACE FUNCTION orgusers.is_below(org_id uuid, account_id uuid) RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp RETURN true',
+        'The function orgusers.is_below(uuid,uuid) is another than the extension''s.', definition('is_below(uuid,uuid)')),
+    ('a path that is not pinned', 'ALTER FUNCTION orgusers.require(uuid, text) RESET search_path', 'The function orgusers.require(uuid,text) is another than the extension''s.',
+        'ALTER FUNCTION orgusers.require(uuid, text) SET search_path = pg_catalog, pg_temp'),
+    ('a view that shows more', 'CREATE OR REPLACE VIEW orgusers.held_roles AS SELECT m.org_id, m.user_id, r.id AS role_id, NULL::uuid AS group_id FROM orgusers.memberships m JOIN orgusers.roles r USING (org_id)',
+        'The view orgusers.held_roles is another than the extension''s.', 'CREATE OR REPLACE VIEW orgusers.held_roles AS ' || pg_get_viewdef('orgusers.held_roles'::regclass))
+    ) AS v (what, cause, detail, mend);
+SET LOCAL quote_all_identifiers = on;
+SET LOCAL timezone = 'Asia/Kathmandu';
+SET LOCAL datestyle = 'German';
+SELECT healthy('how a session has things spelled changes no definition');
+SET LOCAL quote_all_identifiers = off;
+RESET timezone;
+RESET datestyle;
+UPDATE orgusers.guards SET server = server - 1, definition = 'x' WHERE kind <> 'trigger';
+SELECT healthy('another major version spells definitions otherwise');
+SELECT finds('but names are names', 'DROP POLICY seen ON orgusers.users', 'error', 'a guard of the extension is missing or changed', 'The policy seen on orgusers.users is missing.',
+    (SELECT format('CREATE POLICY seen ON orgusers.users FOR SELECT USING (%s)', pg_get_expr(polqual, polrelid)) FROM pg_policy WHERE polrelid = 'orgusers.users'::regclass));
+UPDATE orgusers.guards g SET server = n.server, definition = p.definition FROM orgusers.present_guards() p, (SELECT server FROM orgusers.guards WHERE kind = 'trigger' LIMIT 1) n WHERE (p.kind, p.name) = (g.kind, g.name);
 SELECT finds('a disabled trigger', 'ALTER TABLE orgusers.memberships DISABLE TRIGGER seats', 'error',
     'a trigger of the extension does not fire', 'Trigger seats on orgusers.memberships.', 'ALTER TABLE orgusers.memberships ENABLE TRIGGER seats');
 SELECT finds('a trigger for replicas only', 'ALTER TABLE orgusers.memberships ENABLE REPLICA TRIGGER audit_update', 'error',
@@ -179,7 +225,7 @@ SELECT finds('dead mail without an error', $$UPDATE orgusers.mail_outbox SET sta
 UPDATE orgusers.mail_outbox SET due_at = now() - interval '10 minutes' WHERE recipient = 'mail@example.org';
 SELECT healthy('mail that waits for some minutes');
 SELECT finds('overdue mail', $$UPDATE orgusers.mail_outbox SET due_at = now() - interval '20 minutes' WHERE recipient = 'mail@example.org'$$, 'error', 'mail is not sent',
-    'The mail that waits longest has been due for 00:20:0%, and no mailer is connected.', $$UPDATE orgusers.mail_outbox SET status = 'sent', sealed_token = NULL WHERE recipient = 'mail@example.org'$$);
+    'The mail that waits longest has been due for 00:20:%, and no mailer is connected.', $$UPDATE orgusers.mail_outbox SET status = 'sent', sealed_token = NULL WHERE recipient = 'mail@example.org'$$);
 SELECT orgusers.invite_user(org('spaces'), 'held@example.org') \g /dev/null
 SELECT finds('mail of another installation', $$UPDATE orgusers.mail_outbox SET installation = gen_random_uuid(), due_at = now() - interval '1 day' WHERE recipient = 'held@example.org'$$, 'warning',
     'mail of another installation is held back', '1 mails came with a dump.', 'SELECT orgusers.adopt_mail()');

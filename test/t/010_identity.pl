@@ -170,6 +170,48 @@ foreach my $before ('SELECT 1', $load)
 	like($stderr, qr/parameter "orgusers\.assertion_leeway" cannot be changed now/, "F5: assertion_leeway after $before: refused");
 }
 
+my ($stdout, $stderr);
+
+# So is every other setting of the extension, of which there is none that this list lacks.
+my %settings = ('orgusers.user_id' => $ann, 'orgusers.assertion_leeway' => 300, 'orgusers.cache_size' => '64kB', 'orgusers.mail_wake_up' => 'off');
+is($node->safe_psql('postgres', "$load \\g /dev/null\nSELECT string_agg(name, ' ' ORDER BY name) FROM pg_settings WHERE name LIKE 'orgusers.%'"),
+	join(' ', sort keys %settings), 'F5: the settings');
+foreach my $name (sort keys %settings)
+{
+	my $show = "SELECT reset_val = setting AND source = 'default' FROM pg_settings WHERE name = '$name'";
+	foreach my $before ('SELECT 1', $load)
+	{
+		my ($stdout, $stderr) = session('hostile', "$before; SET $name = '$settings{$name}'; SELECT set_config('$name', '$settings{$name}', false); $load; $show");
+		like($stderr, qr/permission denied to set parameter "\Q$name\E"|parameter "\Q$name\E" cannot be changed now/, "F5: $name after $before: refused");
+		like($stdout, qr/^t\z/m, "F5: $name after $before stays as it is");
+	}
+	my ($stdout, $stderr) = session('hostile', "$load; $show", pgoptions => "-c $name=$settings{$name}");
+	like($stdout, qr/^t\z/m, "F5: $name in the startup packet changes nothing");
+}
+my (undef, $reserved) = session('hostile', "$load; SET orgusers.mine = 1");
+like($reserved, qr/invalid configuration parameter name "orgusers\.mine"/, 'F5: and nobody makes a new one');
+# Roles with more rights are no way either, nor is what a session is by SESSION AUTHORIZATION.
+foreach my $role ('app_server', 'app_pooler', $node->safe_psql('postgres', 'SELECT current_user'))
+{
+	foreach my $command ('SET ROLE', 'SET LOCAL ROLE', 'SET SESSION AUTHORIZATION', 'SET LOCAL SESSION AUTHORIZATION')
+	{
+		ends_as('nobody', 'hostile', qq(BEGIN; SAVEPOINT s; $command "$role"; ROLLBACK TO s; SELECT orgusers.act_as('$ann'); ROLLBACK),
+			qr/permission denied to set (role|session authorization).*permission denied for function act_as/s, "F5: $command $role");
+	}
+}
+# What a session keeps, it keeps of what its user saw: rows of a cursor WITH HOLD, but no identity, and no right in a
+# prepared statement. DISCARD ALL takes all of it.
+my $rows = "SELECT 'row: ' || id FROM orgusers.users ORDER BY id";
+($stdout, $stderr) = session('hostile', qq{SET plan_cache_mode = force_generic_plan;
+PREPARE mine AS $rows;
+BEGIN; $sign_in; EXECUTE mine; DECLARE held CURSOR WITH HOLD FOR $rows; COMMIT;
+\\echo nobody
+$who EXECUTE mine; FETCH ALL held; $who
+\\echo discarded
+DISCARD ALL; FETCH ALL held; EXECUTE mine;});
+is($stdout, "$ann\nrow: $ann\nnobody\nactor: nobody\nrow: $ann\nactor: nobody\ndiscarded", 'F5: what is kept across identities');
+like($stderr, qr/cursor "held" does not exist.*prepared statement "mine" does not exist/s, 'F5: until DISCARD ALL');
+
 # How long an identity lasts
 sub actors
 {
@@ -229,7 +271,7 @@ like($parallel, qr/^seen: 0$/m, 'and see nobody afterwards');
 
 # The privilege to set the parameter can be handed out.
 $node->safe_psql('postgres', 'GRANT SET ON PARAMETER orgusers.user_id TO app_pooler');
-my ($stdout, $stderr) = session('app_pooler', "SET orgusers.user_id = '$ann'; $who");
+($stdout, $stderr) = session('app_pooler', "SET orgusers.user_id = '$ann'; $who");
 is($stdout, "actor: $ann", 'a role with GRANT SET ON PARAMETER sets it, also before the library is loaded');
 ($stdout, $stderr) = session('app_pooler', "BEGIN; SELECT set_config('orgusers.user_id', '$ann', true); $who COMMIT; $who");
 is($stdout, "$ann\nactor: $ann\nactor: nobody", 'for a transaction too');

@@ -44,10 +44,11 @@ if len(sys.argv) == 1:
     assert sodium.crypto_box_keypair(public, secret) == 0
     print(public.raw.hex(), secret.raw.hex())
 else:
-    public, secret, sealed = map(bytes.fromhex, sys.argv[1:])
-    opened = ctypes.create_string_buffer(len(sealed) - 48)
-    assert sodium.crypto_box_seal_open(opened, sealed, ctypes.c_ulonglong(len(sealed)), public, secret) == 0
-    print(opened.raw.hex())
+    public, secret = map(bytes.fromhex, sys.argv[1:3])
+    for sealed in map(bytes.fromhex, sys.argv[3:]):
+        opened = ctypes.create_string_buffer(len(sealed) - 48)
+        assert sodium.crypto_box_seal_open(opened, sealed, ctypes.c_ulonglong(len(sealed)), public, secret) == 0
+        print(opened.raw.hex())
 PYTHON
 my ($public, $secret) = split ' ', (run_command([ 'python3', '-c', $box ]))[0];
 my $key = encode_base64url(pack('H*', $public)) =~ tr{-_}{+/}r . '=';
@@ -73,13 +74,14 @@ sub bound
 	return run_log([ 'pgbench', '-n', '-M', $mode, '-t', '1', '-f', $file, (map { ('-D', "$_=$parameters{$_}") } sort keys %parameters), $node->connstr('postgres') ]);
 }
 
-# The token that waits to be mailed to somebody, as the mailer reads it; and a further one, as ann gets it.
+# The tokens that wait to be mailed to people, as the mailer reads them; and a further one, as ann gets it.
 sub mailed
 {
-	my ($name) = @_;
-	my $sealed = $node->safe_psql('postgres', "SELECT encode(sealed_token, 'hex') FROM orgusers.mail_outbox WHERE recipient = '$name\@example.org'::orgusers.email");
-	my ($opened) = run_command([ 'python3', '-c', $box, $public, $secret, $sealed ]);
-	return 'oui_' . encode_base64url(substr(pack('H*', $opened), 1 + 16 + 16 + 8, 53));
+	my $sealed = $node->safe_psql('postgres', "SELECT encode(sealed_token, 'hex') FROM orgusers.mail_outbox WHERE split_part(recipient::text, '\@', 1) IN ("
+		  . join(', ', map { "'$_'" } @_) . ') ORDER BY recipient');
+	my ($opened) = run_command([ 'python3', '-c', $box, $public, $secret, split(/\n/, $sealed) ]);
+	my @tokens = map { 'oui_' . encode_base64url(substr(pack('H*', $_), 1 + 16 + 16 + 8, 53)) } split /\n/, $opened;
+	return wantarray ? @tokens : $tokens[0];
 }
 
 sub linked
@@ -95,14 +97,20 @@ sub needles
 	my ($token) = @_;
 	my $bytes = decode_base64url(substr($token, 4));
 	my $random = substr($bytes, 17, 32);
+	# Base64 of whatever the secret stands in: what does not hang on the bytes before and behind it, in both alphabets.
+	my @aligned = map { substr(encode_base64url(('x' x $_) . $random), $_ + 1, 40) } 1 .. 2;
 	return ('text' => $token, 'base64 body' => substr($token, 4), 'base64 of the secret' => substr($token, 4 + 24, 40),
-		'secret bytes' => $random, 'secret bytes in hexadecimal' => unpack('H*', $random));
+		'secret bytes' => $random, 'secret bytes in hexadecimal' => unpack('H*', $random), 'in capitals' => uc unpack('H*', $random),
+		(map { ("base64, $_ bytes off" => $aligned[$_ - 1]) } 1 .. 2),
+		(map { ("plain base64, $_->[0] bytes off" => $_->[1] =~ tr{-_}{+/}r) } ([ 0, substr($token, 4 + 24, 40) ], [ 1, $aligned[0] ], [ 2, $aligned[1] ])));
 }
 
 # Looks for needles (name => bytes) in a file's content; adds "name in file" to what is found.
 sub look
 {
 	my ($found, $file, $content, %needles) = @_;
+	my $any = join '|', map { quotemeta } values %needles;
+	return if $content !~ /$any/;    # all at once, as nearly everywhere
 	push @$found, map { "$_ in $file" } grep { index($content, $needles{$_}) >= 0 } sort keys %needles;
 }
 
@@ -110,7 +118,7 @@ sub look
 sub search
 {
 	my (%needles) = @_;
-	my %found = map { $_ => [] } qw(primary standby dump log);
+	my %found = map { $_ => [] } qw(primary standby dump log wal);
 	$node->safe_psql('postgres', 'CHECKPOINT');
 	$node->wait_for_catchup($standby, 'replay', $node->safe_psql('postgres', 'SELECT pg_switch_wal()'));
 	$standby->safe_psql('postgres', 'CHECKPOINT');
@@ -122,13 +130,16 @@ sub search
 			look($found{$server->name}, substr($_, length($server->data_dir) + 1), do { local $/; <$handle> } // '', %needles) if $handle;
 		} }, $server->data_dir);
 	}
+	# As pg_waldump says it; the bytes themselves are among the files.
+	my ($first) = sort grep { m{/[0-9A-F]{24}$} } glob($node->data_dir . '/pg_wal/*');
+	look($found{wal}, 'WAL', (run_command([ 'pg_waldump', '-b', $first, $node->safe_psql('postgres', 'SELECT pg_walfile_name(pg_current_wal_lsn() - 1)') ]))[0], %needles);
 	look($found{dump}, 'dump', (run_command([ 'pg_dump', $node->connstr('postgres') ]))[0], %needles);
 	look($found{log}, 'log', slurp_file($node->logfile), %needles);
 	return %found;
 }
 
 ok(bound('extended', 'ann', 'SELECT orgusers.invite_user(:org, :email)', org => $org, email => "$_\@example.org"), "$_ is invited") for qw(bob cyd dan eve);
-my %token = (bob => mailed('bob'), cyd => linked('cyd'), dan => mailed('dan'), eve => linked('eve'));
+my %token = (bob => scalar(mailed('bob')), cyd => linked('cyd'), dan => scalar(mailed('dan')), eve => linked('eve'));
 like($token{$_}, qr/^oui_[A-Za-z0-9_-]{71}$/, "a token for $_") for sort keys %token;
 
 # Answered in every way, and refused in some.
@@ -149,6 +160,37 @@ for my $name (sort keys %token)
 {
 	is(join(', ', grep { /^$name: / } @{ $found{$_} }), '', "F4: no token of $name in the $_") for sort keys %found;
 }
+
+# Many at once, with so little memory that files hold what is sorted and kept meanwhile: links hold those files.
+my $kept = PostgreSQL::Test::Utils::tempdir;
+my $keeper = fork // die $!;
+if ($keeper == 0)
+{
+	my ($n, %seen) = 0;
+	while (1)
+	{
+		for my $file (glob($node->data_dir . '/base/pgsql_tmp/*'))
+		{
+			link($file, "$kept/" . $n++) and $seen{$file} = 1 unless $seen{$file};
+		}
+		select(undef, undef, undef, 0.002);
+	}
+}
+$node->safe_psql('postgres', "SET work_mem = '64kB'; SET auto_explain.log_min_duration = -1; SET orgusers.user_id = '$id{ann}';"
+	  . " SELECT orgusers.invite_users('$org', jsonb_agg(jsonb_build_object('email', 'many' || n || '\@example.org'))) FROM generate_series(1, 1000) n \\g /dev/null");
+kill 'KILL', $keeper;
+waitpid $keeper, 0;
+my @files = glob("$kept/*");
+cmp_ok(scalar(@files), '>', 0, 'temporary files: ' . scalar(@files));
+my $content = join '', map { slurp_file($_) } @files;
+like($content, qr/many999\@example\.org/, 'with the invitations in them');
+my @many = mailed(map { "many$_" } 1 .. 40, 970 .. 1000);
+is(scalar(@many), 71, 'tokens are read');
+my $in_files = [];
+look($in_files, 'temporary files', $content, needles($_)) for @many;
+is(join(', ', @$in_files), '', 'F4: no token in temporary files');
+%found = search(map { my $n = $_; my %needles = needles($many[$n]); map { ("$n: $_" => $needles{$_}) } keys %needles } 0, 70);
+is(join(', ', map { @$_ } values %found), '', 'F4: nor anywhere else');
 
 # They are found where they are.
 $node->safe_psql('postgres', "CREATE TABLE kept AS SELECT '$token{eve}'::text AS text, '$token{eve}'::orgusers.invitation_token AS token");

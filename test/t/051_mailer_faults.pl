@@ -110,6 +110,20 @@ ok(MailRoom::wait_until(sub { $count->('sent') == 2 }), 'and it goes on');
 $room->sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'mailer'");
 $room->notify;
 ok(MailRoom::wait_until(sub { $count->('sent') == 3 }), 'so it does when its session is terminated');
+
+# Any role can forge wake-ups: they make the mailer look no more than ten times a second.
+$room->sql('CREATE ROLE noisy LOGIN');
+$room->sql("ALTER SYSTEM SET track_functions = 'pl'");
+$room->sql('SELECT pg_reload_conf()');
+append_to_file("$room->{dir}/noise", "NOTIFY orgusers_mail, 'forged'\n");
+my ($forged) = (run_command([ 'pgbench', '-n', '-c', '2', '-T', '3', '-f', "$room->{dir}/noise", $room->{node}->connstr('postgres') . ' user=noisy' ]))[0] =~ /actually processed: (\d+)/;
+$room->notify;
+my $took = MailRoom::wait_until(sub { $count->('sent') == 4 });
+ok($took && $took < 5, "after $forged forged wake-ups mail is delivered at once");
+sleep 2;    # statistics are a second late
+my $looks = $room->sql("SELECT coalesce(sum(calls), 0) FROM pg_stat_user_functions WHERE funcname = 'claim_mail'");
+cmp_ok($looks, '>', 5, 'who was woken');
+cmp_ok($looks, '<', 100, "and looked $looks times");
 $room->{node}->stop('fast');
 sleep 1;
 is($room->stop($mailer, 'TERM'), 0, 'SIGTERM without a database: 0');
@@ -184,6 +198,23 @@ $sealed_wrong->('variables lacking', "variables = variables - 'inviter'", qr/sub
 $sealed_wrong->('variables of another kind', q{variables = variables || '{"inviter": {"a": 1}}'}, qr/subject template: no value/);
 $sealed_wrong->('a bomb', q{variables = variables || jsonb_build_object('inviter', repeat('<', 1000000))}, qr/too long/);
 $sealed_wrong->('a policy that is gone', "policy = 'gone'", qr/policy/);
+
+# Every byte of a box counts: one mail for each, with a bit turned over.
+$id = $room->invite;
+my $boxes = $room->sql(<<"SQL");
+WITH turned AS (
+	INSERT INTO orgusers.mail_outbox
+		SELECT r.* FROM orgusers.mail_outbox m, generate_series(0, octet_length(m.sealed_token) - 1) n,
+			jsonb_populate_record(m, jsonb_build_object('id', orgusers.new_id(), 'sealed_token', set_byte(m.sealed_token, n, get_byte(m.sealed_token, n) # (1 << n % 8)))) r
+		WHERE m.id = '$id' RETURNING 1)
+SELECT count(*) FROM turned;
+SQL
+$room->sql("DELETE FROM orgusers.mail_outbox WHERE id = '$id'");
+my $sent_before = $room->mails($smtp);
+is(($room->send_due($smtp))[0], 75, "$boxes boxes with a bit turned over");
+is($room->sql("SELECT count(*) FROM orgusers.mail_outbox WHERE status = 'dead' AND last_error = 'sealed token does not open'"), $boxes, 'none opens');
+is(scalar($room->mails($smtp)), $sent_before, 'and nothing is sent');
+$room->forget;
 
 # The address is compared without case; a key that the mailer lacks may come.
 $id = $room->invite(to => 'Bob@Example.com');
