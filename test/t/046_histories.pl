@@ -20,6 +20,7 @@ while ($histories->{number} < $wanted && time < $until)
 my $deadlocks = $histories->deadlocks;
 diag(sprintf('%d histories, %d transactions, %d looks between, %d answers about rights: %s', $histories->{number}, $histories->{transactions}, $histories->{looked}, $histories->{compared},
 	join(', ', map { "$histories->{states}{$_} $_" } sort keys %{ $histories->{states} })));
+diag(join " ", map { sprintf "%s %.2f", $_, $histories->{T}{$_} / $histories->{number} } sort keys %{ $histories->{T} });
 diag("deadlock: $deadlocks->{$_} $_") for sort keys %$deadlocks;
 diag(join ' ', map { "$_:$histories->{done}{$_}" } sort keys %{ $histories->{done} }) if $ENV{ORGUSERS_RESULTS};
 

