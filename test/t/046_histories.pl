@@ -27,6 +27,6 @@ diag(join ' ', map { "$_:$histories->{done}{$_}" } sort keys %{ $histories->{don
 is(join("\n", map { "$_: in histories " . join(' ', sort { $a <=> $b } keys %{ $histories->{failed}{$_} }) } sort keys %{ $histories->{failed} }), '', 'what must hold holds');
 # Direct DML locks rows before the organization, and several calls in a transaction take locks in the order of the caller.
 is(join("\n", grep { !/\b(several|direct) / } sort keys %$deadlocks), '', 'transactions of one call do not deadlock');
-cmp_ok($histories->{states}{'00000'}, '>', $histories->{states}{'OU...'} / 2, 'much was done');
+cmp_ok($histories->{done}{$_} || 0, '>', $histories->{number}, "some succeeded: $_") for qw(invite bulk resend accept token join remove roles demote plan edit assign d_roles d_delete);
 $histories->finish;
 done_testing();

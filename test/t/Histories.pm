@@ -99,20 +99,20 @@ CREATE FUNCTION act(org uuid) RETURNS text LANGUAGE plpgsql AS $$ BEGIN
 END $$;
 -- Something to act on: an invitation, and for who answers one, its person as the actor.
 CREATE FUNCTION pick(org uuid, wanted text, answers boolean DEFAULT false) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE picked record;
+DECLARE picked record; newest boolean := random() < 0.6;
 BEGIN
 	SELECT i.id, u.id AS person INTO picked FROM orgusers.invitations i LEFT JOIN orgusers.users u ON u.email = i.email
-		WHERE i.org_id = org AND i.status ~ wanted AND (NOT answers OR u.id IS NOT NULL) ORDER BY random() LIMIT 1;
+		WHERE i.org_id = org AND i.status ~ wanted AND (NOT answers OR u.id IS NOT NULL) ORDER BY CASE WHEN newest THEN i.id END DESC, random() LIMIT 1;
 	IF answers THEN PERFORM set_config('orgusers.user_id', coalesce(picked.person::text, ''), true); END IF;
 	RETURN set_config('test.id', coalesce(picked.id::text, ''), true);
 END $$;
 CREATE FUNCTION picked() RETURNS uuid LANGUAGE plpgsql AS $$ BEGIN RETURN nullif(current_setting('test.id', true), ''); END $$;
 -- A token that was given out once, its person as the actor, or nobody who is registered.
 CREATE FUNCTION pick_token(org uuid, registered boolean) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE picked record;
+DECLARE picked record; newest boolean := random() < 0.6;
 BEGIN
 	SELECT t.token, i.id, i.email, u.id AS person INTO picked FROM tokens t JOIN orgusers.invitations i ON i.org_id = t.org_id AND i.id = t.invitation_id
-		LEFT JOIN orgusers.users u ON u.email = i.email WHERE t.org_id = org AND (u.id IS NOT NULL) = registered ORDER BY random() LIMIT 1;
+		LEFT JOIN orgusers.users u ON u.email = i.email WHERE t.org_id = org AND (u.id IS NOT NULL) = registered ORDER BY CASE WHEN newest THEN i.id END DESC, random() LIMIT 1;
 	PERFORM set_config('orgusers.user_id', coalesce(picked.person::text, ''), true), set_config('test.id', coalesce(picked.id::text, ''), true), set_config('test.email', coalesce(picked.email::text, ''), true);
 	RETURN set_config('test.token', coalesce(picked.token, ''), true);
 END $$;
@@ -322,6 +322,20 @@ my %steps = (
 	d_dissolve => [ 0.5, 'direct', q{DELETE FROM orgusers.organizations WHERE id = '{brief}'} ],
 	d_user     => [ 0.5, 'direct', q{DELETE FROM orgusers.users WHERE id = '{user}'} ]);
 
+# What a history is mainly about: steps that get in each other's way, and where.
+my @themes = (
+	[ 'invite accept accept token token cancel cancel resend forget decline register link again d_expire' ],
+	[ 'invite bulk unsent resend link cancel', qw(customer_hub spaces) ],
+	[ 'roles demote remove deactivate reactivate hand_over leave d_roles d_give d_delete d_sleep' ],
+	[ 'billing plan d_bill d_plan d_seats deactivate reactivate remove hand_over join', qw(plans_and_groups cases) ],
+	[ 'joinlink join join offer claim revoke unclaim remove d_insert demote' ],
+	[ 'sub unsub invite accept address offer join d_insert register d_expire resend', 'subaccounts' ],
+	[ 'role edit edit unrole invite accept token roles demote single', 'customer_hub' ],
+	[ 'group carry groups ungroup gspaces spaces assign space unspace invite accept inspaces', 'plans_and_groups' ],
+	[ 'spaces assign roles space unspace inspaces invite accept d_space d_give d_guest', qw(cases plans_and_groups) ],
+	[ 'found dissolve delete d_user newcomer leave d_dissolve invite accept token space' ],
+	[ 'invite accept accept token token demote demote d_roles resend remove deactivate reactivate' ]);
+
 # Starts a cluster with the rule-books, and the sessions.
 sub new
 {
@@ -459,10 +473,10 @@ sub fill
 	return $text;
 }
 
-# The script of one session.  Each history has its own favourites among steps and organizations.
+# The script of one session.
 sub script
 {
-	my ($world, $steps, $orgs) = @_;
+	my ($world, $steps, $orgs, $pause) = @_;
 	my @level = ('READ COMMITTED', 'READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE');
 	my @calls = grep { $steps{$_}[1] ne 'direct' } @$steps;
 	my @together = grep { $steps{$_}[1] eq 'call' } @$steps;
@@ -489,7 +503,7 @@ sub script
 			}
 		}
 		# Others get a chance to come in between.
-		$script .= sprintf("SELECT pg_sleep(%.4f);\n", rand(0.006)) if rand() < 0.3;
+		$script .= sprintf("SELECT pg_sleep(%.4f);\n", rand($pause)) if $pause && rand() < 0.4;
 		my $names = join '+', @now;
 		$script .= "COMMIT /* $kind $names */;\n\\echo $kind $names :SQLSTATE :LAST_ERROR_MESSAGE\n\\echo committed $level\n";
 		$script .= "SELECT count(*) AS broken, min(rule) AS rule FROM broken \\gset\n\\echo looked :broken :rule\n" if rand() < 0.3;
@@ -530,11 +544,13 @@ sub run
 	# New sessions now and then: theirs are empty caches and plans.
 	$self->connect if $self->{number} % 20 == 0;
 	my $T=time; my $world = $self->found; $self->{T}{found} += time-$T; $T=time;
-	my @favourites = map { my $name = $_; ($name) x int(0.5 + 2 * $steps{$name}[0] * any(0.3, 0.3, 1, 3)) } sort keys %steps;
-	my @hot = map { any(@{ $world->{orgs} }) } 1 .. 3;
-	my @orgs = ((@hot) x 5, @{ $world->{orgs} });
+	my ($theme, @where) = @{ any(@themes) };
+	my @steps = ((map { my $name = $_; ($name) x (2 * $steps{$name}[0] * any(0.5, 0.5, 1, 3)) } sort keys %steps), (split / /, $theme) x 8);
+	my @hot = grep { my $org = $_; !@where || grep { $_ eq $org->{policy} } @where } @{ $world->{orgs} };
+	my @orgs = (((any(@hot)) x 8, (any(@hot)) x 3) x 2, @{ $world->{orgs} });
+	my $pause = any(0, 0.003, 0.006, 0.015);
 	my $session = 0;
-	for my $answer ($self->ask(0, map { script($world, \@favourites, \@orgs) } 1 .. $clients))
+	for my $answer ($self->ask(0, map { script($world, \@steps, \@orgs, $pause) } 1 .. $clients))
 	{
 		for (@$answer)
 		{
