@@ -6,6 +6,8 @@ package Histories;
 use strict;
 use warnings;
 
+use File::Basename;
+use File::Spec;
 use IPC::Open2;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -234,11 +236,11 @@ my @checks = (
 		SELECT l.* FROM orgusers.join_links l WHERE l.uses <> (SELECT count(*) FROM calls c WHERE c.call = 'link' AND c.org_id = l.org_id AND c.subject = l.id)} ],
 	[ 'quotas count what was sent', q{
 		WITH sent AS (SELECT a.org_id, a.actor_id, count(*) AS n FROM orgusers.audit_log a JOIN orgusers.organizations o ON o.id = a.org_id JOIN orgusers.policies p ON p.id = o.policy
-			WHERE p.daily_invitations IS NOT NULL AND a.relation = 'invitations' AND (a.action = 'insert' OR a.action = 'update' AND (a.after ->> 'expires_at')::timestamptz > a.at) GROUP BY 1, 2),
+			WHERE p.daily_invitations IS NOT NULL AND a.relation = 'invitations' AND (a.action = 'insert' AND a.after ->> 'first_name' IS DISTINCT FROM 'Owner' OR a.action = 'update' AND (a.after ->> 'expires_at')::timestamptz > a.at) GROUP BY 1, 2),
 		counted AS (SELECT q.org_id, q.user_id AS actor_id, sum(q.used) AS n FROM orgusers.invitation_quota q GROUP BY 1, 2)
 		SELECT org_id, actor_id, sent.n AS sent, counted.n AS counted FROM sent FULL JOIN counted USING (org_id, actor_id) WHERE sent.n IS DISTINCT FROM counted.n} ],
 	[ 'one mail for each sending', q{
-		WITH made AS (SELECT a.org_id, (a.after ->> 'id')::uuid AS id, count(*) FILTER (WHERE a.action = 'update' AND (a.after ->> 'expires_at')::timestamptz > a.at OR a.action = 'insert' AND a.after ->> 'first_name' IS DISTINCT FROM 'Unsent') AS n
+		WITH made AS (SELECT a.org_id, (a.after ->> 'id')::uuid AS id, count(*) FILTER (WHERE a.action = 'update' AND (a.after ->> 'expires_at')::timestamptz > a.at OR a.action = 'insert' AND coalesce(a.after ->> 'first_name', '') NOT IN ('Unsent', 'Owner')) AS n
 			FROM orgusers.audit_log a WHERE a.relation = 'invitations' AND a.after IS NOT NULL GROUP BY 1, 2),
 		mails AS (SELECT org_id, invitation_id AS id, count(*) AS n, count(sealed_token) AS sealed FROM orgusers.mail_outbox WHERE kind = 'invitation' GROUP BY 1, 2)
 		SELECT made.*, mails.* FROM made FULL JOIN mails USING (org_id, id) LEFT JOIN orgusers.invitations i USING (org_id, id)
@@ -318,13 +320,14 @@ my %steps = (
 	d_plan     => [ 1, 'direct', q{UPDATE orgusers.subscriptions SET plan = 'free', paid = false, billing_admin_id = NULL WHERE org_id = '{org}'} ],
 	d_seats    => [ 1, 'direct', q{UPDATE orgusers.plans SET seats = {few} + 2 WHERE id = '{capped}'} ],
 	d_expire   => [ 2, 'direct', q{UPDATE orgusers.invitations SET expires_at = clock_timestamp() - interval '1 second' WHERE org_id = '{org}' AND status = 'pending' AND email = '{address}'} ],
+	d_invite   => [ 1, 'direct', q{INSERT INTO orgusers.invitations (org_id, email, expires_at, first_name) VALUES ('{org}', '{address}', clock_timestamp() + interval '1 day', 'Owner')} ],
 	d_forget   => [ 0.5, 'direct', q{DELETE FROM orgusers.invitations WHERE org_id = '{org}' AND email = '{address}'} ],
 	d_dissolve => [ 0.5, 'direct', q{DELETE FROM orgusers.organizations WHERE id = '{brief}'} ],
 	d_user     => [ 0.5, 'direct', q{DELETE FROM orgusers.users WHERE id = '{user}'} ]);
 
 # What a history is mainly about: steps that get in each other's way, and where.
 my @themes = (
-	[ 'invite accept accept token token cancel cancel resend forget decline register link again d_expire' ],
+	[ 'invite accept accept token token cancel cancel resend forget decline register link again d_expire d_invite' ],
 	[ 'invite bulk unsent resend link cancel', qw(customer_hub spaces) ],
 	[ 'roles demote remove deactivate reactivate hand_over leave d_roles d_give d_delete d_sleep' ],
 	[ 'billing plan d_bill d_plan d_seats deactivate reactivate remove hand_over join', qw(plans_and_groups cases) ],
@@ -343,6 +346,11 @@ sub new
 	my $node = PostgreSQL::Test::Cluster->new('histories');
 	my $self = bless { node => $node, number => 0, seed => $args{seed}, failed => {}, states => {}, done => {} }, $class;
 	$node->init;
+	# Some commits linger at the moment when they are visible and their invalidations are not sent.
+	my $linger = File::Spec->rel2abs("$PostgreSQL::Test::Utils::tmp_check/slow_commit.so");
+	chomp(my $include = $node->config_data('--includedir-server'));
+	system_or_bail('cc', '-shared', '-fPIC', '-I', $include, '-o', $linger, dirname(__FILE__) . '/slow_commit.c');
+	$node->append_conf('postgresql.conf', "session_preload_libraries = '$linger'");
 	# Nothing here is about durability, and deadlocks are to be found, not waited for.
 	$node->append_conf('postgresql.conf', "fsync = off\nsynchronous_commit = off\ndeadlock_timeout = 20ms\nmax_connections = 60\nlog_min_messages = error\nautovacuum_naptime = 5s");
 	$node->start;
