@@ -13,10 +13,11 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Reference;
 use Test::More ();
-use Time::HiRes qw(time);
 
 our $clients = 24;
 our $transactions = 12;
+# A step that the histories' themes are to have.
+our $only = $ENV{ORGUSERS_THEME} || '';
 
 sub any { return $_[ int(rand(@_)) ] }
 
@@ -346,7 +347,7 @@ sub new
 	my $node = PostgreSQL::Test::Cluster->new('histories');
 	my $self = bless { node => $node, number => 0, seed => $args{seed}, failed => {}, states => {}, done => {} }, $class;
 	$node->init;
-	# Some commits linger at the moment when they are visible and their invalidations are not sent.
+	# In some histories commits linger at the moment when they are visible and their invalidations are not sent.
 	my $linger = File::Spec->rel2abs("$PostgreSQL::Test::Utils::tmp_check/slow_commit.so");
 	chomp(my $include = $node->config_data('--includedir-server'));
 	system_or_bail('cc', '-shared', '-fPIC', '-I', $include, '-o', $linger, dirname(__FILE__) . '/slow_commit.c');
@@ -484,12 +485,12 @@ sub fill
 # The script of one session.
 sub script
 {
-	my ($world, $steps, $orgs, $pause) = @_;
+	my ($world, $steps, $orgs, $pause, $linger) = @_;
 	my @level = ('READ COMMITTED', 'READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE');
 	my @calls = grep { $steps{$_}[1] ne 'direct' } @$steps;
 	my @together = grep { $steps{$_}[1] eq 'call' } @$steps;
 	my @direct = grep { $steps{$_}[1] eq 'direct' } @$steps;
-	my $script = "\\o /dev/null\n";
+	my $script = "\\o /dev/null\nSET slow_commit.most = $linger;\n";
 	for (1 .. $transactions)
 	{
 		my $how = rand();
@@ -551,14 +552,15 @@ sub run
 	srand($self->{seed} + $self->{number});
 	# New sessions now and then: theirs are empty caches and plans.
 	$self->connect if $self->{number} % 20 == 0;
-	my $T=time; my $world = $self->found; $self->{T}{found} += time-$T; $T=time;
-	my ($theme, @where) = @{ any(@themes) };
+	my $world = $self->found;
+	my ($theme, @where) = @{ any(grep { $_->[0] =~ /\b$only\b/ } @themes) };
 	my @steps = ((map { my $name = $_; ($name) x (2 * $steps{$name}[0] * any(0.5, 0.5, 1, 3)) } sort keys %steps), (split / /, $theme) x 8);
 	my @hot = grep { my $org = $_; !@where || grep { $_ eq $org->{policy} } @where } @{ $world->{orgs} };
 	my @orgs = (((any(@hot)) x 8, (any(@hot)) x 3) x 2, @{ $world->{orgs} });
 	my $pause = any(0, 0.003, 0.006, 0.015);
+	my $linger = any(0, 0, 3000, 12000);
 	my $session = 0;
-	for my $answer ($self->ask(0, map { script($world, \@steps, \@orgs, $pause) } 1 .. $clients))
+	for my $answer ($self->ask(0, map { script($world, \@steps, \@orgs, $pause, $linger) } 1 .. $clients))
 	{
 		for (@$answer)
 		{
@@ -585,12 +587,11 @@ sub run
 			}
 		}
 	}
-	$self->{T}{run} += time-$T; $T=time; $self->compare_rights($world); $self->{T}{rights} += time-$T; $T=time;
+	$self->compare_rights($world);
 	my @rows = $self->query(map { $_->[1] } @checks);
 	$rows[$_] ne '' and $self->note($checks[$_][0], $rows[$_]) for 0 .. $#checks;
-	$self->{T}{checks} += time-$T; $T=time;
 	# All of it can be deleted, which takes no least holders and no billing admin into account.
-	$self->query('DELETE FROM orgusers.organizations', 'DELETE FROM orgusers.users', 'TRUNCATE orgusers.audit_log, orgusers.mail_outbox, calls, lacked, tokens, links'); $self->{T}{delete} += time-$T;
+	$self->query('DELETE FROM orgusers.organizations', 'DELETE FROM orgusers.users', 'TRUNCATE orgusers.audit_log, orgusers.mail_outbox, calls, lacked, tokens, links');
 	return;
 }
 
@@ -609,6 +610,40 @@ sub deadlocks
 		elsif (@pair) { $count{ join ' | ', sort @pair }++; @pair = () }
 	}
 	return \%count;
+}
+
+# Deadlocks of transactions of one call.  Direct DML locks rows before the organization, and several calls in a transaction
+# take their locks in the order of the caller.
+sub unexplained
+{
+	my ($self) = @_;
+	return grep { !/\b(several|direct) / } sort keys %{ $self->deadlocks };
+}
+
+# What failed, with the numbers of the histories.
+sub failures
+{
+	my ($self) = @_;
+	return join "\n", map { "$_: in histories " . join(' ', sort { $a <=> $b } keys %{ $self->{failed}{$_} }) } sort keys %{ $self->{failed} };
+}
+
+# Rows for a table: what was tried, how often, how often it failed.
+sub results
+{
+	my ($self) = @_;
+	my $failed = $self->{failed};
+	my $times = sub { my ($what) = @_; my $sum = 0; $sum += $_ for map { values %{ $failed->{$_} } } grep { /$what/ } keys %$failed; return $sum };
+	my %histories = map { $_ => 1 } map { keys %$_ } values %$failed;
+	my $deadlocks = $self->deadlocks;
+	my ($all, $bad) = (0, 0);
+	$all += $_ for values %$deadlocks;
+	$bad += $deadlocks->{$_} for $self->unexplained;
+	return map { join "\t", @$_ } (
+		[ "histories of $clients sessions", $self->{number}, scalar keys %histories ],
+		[ 'transactions in them', $self->{transactions}, $times->('SQLSTATE|READ COMMITTED') ],
+		[ 'looks, all along, at what must hold', $self->{looked}, $times->('at some moment') ],
+		[ 'answers about rights, by sessions that went through it', $self->{compared}, $times->('cached rights') ],
+		[ 'deadlocks, of which between transactions of one call', $all, $bad ]);
 }
 
 sub finish
