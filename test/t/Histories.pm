@@ -262,7 +262,7 @@ my %steps = (
 	resend     => [ 3, 'call', $admin, q{SELECT pick('{org}', 'pending')}, q{SELECT orgusers.resend_invitation('{org}', picked())}, q{SELECT keep_token('{org}', picked())}, q{SELECT must('resend', '{org}', 'users.invite')} ],
 	cancel     => [ 2, 'call', $admin, q{SELECT pick('{org}', 'pending')}, q{SELECT orgusers.cancel_invitation('{org}', picked())} ],
 	forget     => [ 1, 'call', $admin, q{SELECT pick('{org}', '.')}, q{SELECT orgusers.remove_invitation('{org}', picked())} ],
-	inspaces   => [ 1, 'call', $admin, q{SELECT pick('{org}', 'pending')}, q{SELECT orgusers.set_invitation_spaces('{org}', picked(), {spaces})} ],
+	inspaces   => [ 1, 'call', $admin, q{SELECT pick('{org}', 'pending')}, q{SELECT orgusers.set_invitation_spaces('{org}', picked(), {spaces})}, q{SELECT must('inspaces', '{org}', 'spaces.assign')} ],
 	accept     => [ 5, 'call', q{SELECT pick('{org}', 'pending', true)}, q{SELECT orgusers.accept_my_invitation('{org}', picked())}, q{SELECT accepted('{org}', false)} ],
 	again      => [ 1, 'call', q{SELECT pick('{org}', 'accepted', true)}, q{SELECT orgusers.accept_my_invitation('{org}', picked())}, q{SELECT accepted('{org}', false)} ],
 	token      => [ 6, 'call', q{SELECT pick_token('{org}', true)}, q{SELECT orgusers.accept_invitation(token())}, q{SELECT accepted('{org}', true)} ],
@@ -273,34 +273,35 @@ my %steps = (
 	reactivate => [ 3, 'call', $admin, q{SELECT orgusers.reactivate_user('{org}', '{user}')} ],
 	roles      => [ 5, 'call', $admin, q{SELECT orgusers.set_user_roles('{org}', '{user}', {roles})} ],
 	demote     => [ 3, 'call', $admin, q{SELECT orgusers.set_user_roles('{org}', '{manager}', {roles})} ],
+	promote    => [ 2, 'call', $admin, q{SELECT orgusers.set_user_roles('{org}', '{manager}', '{{first}}')} ],
 	hand_over  => [ 2, 'call', $admin, q{SELECT orgusers.hand_over('{org}', '{user}', {flag})} ],
 	leave      => [ 2, 'call', q{SET LOCAL orgusers.user_id = '{user}'}, q{SELECT orgusers.leave_organization('{org}', (SELECT confirmation FROM orgusers.preview_leaving('{org}')))} ],
 	single     => [ 1, 'call', $admin, q{SELECT orgusers.set_user_permissions('{org}', '{user}', {permissions})} ],
-	role       => [ 1, 'call', $admin, q{SELECT orgusers.create_role('{org}', 'Helper', {permissions})} ],
+	role       => [ 1, 'call', $admin, q{SELECT orgusers.create_role('{org}', 'Helper', {permissions})}, q{SELECT must('role', '{org}', 'roles.manage')} ],
 	edit       => [ 2, 'call', $admin, q{SELECT orgusers.edit_role('{org}', '{role}', permissions => {permissions})} ],
 	unrole     => [ 1, 'call', $admin, q{SELECT orgusers.delete_role('{org}', '{role}')} ],
 	groups     => [ 2, 'call', $admin, q{SELECT orgusers.set_user_groups('{org}', '{user}', {groups})} ],
 	ungroup    => [ 1, 'call', $admin, q{SELECT orgusers.delete_group('{org}', 'ops')} ],
 	group      => [ 2, 'call', $admin, q{SELECT orgusers.create_group('{org}', 'ops', {roles})} ],
 	carry      => [ 1, 'call', $admin, q{SELECT orgusers.set_group_roles('{org}', 'ops', {roles})} ],
-	gspaces    => [ 1, 'call', $admin, q{SELECT orgusers.set_group_spaces('{org}', 'ops', {spaces})} ],
-	assign     => [ 2, 'call', $admin, q{SELECT orgusers.assign_spaces('{org}', '{user}', {spaces})} ],
-	spaces     => [ 2, 'call', $admin, q{SELECT orgusers.set_user_spaces('{org}', '{user}', {spaces})} ],
+	gspaces    => [ 1, 'call', $admin, q{SELECT orgusers.set_group_spaces('{org}', 'ops', {spaces})}, q{SELECT must('gspaces', '{org}', 'spaces.assign')} ],
+	assign     => [ 2, 'call', $admin, q{SELECT orgusers.assign_spaces('{org}', '{user}', {spaces})}, q{SELECT must('assign', '{org}', 'spaces.assign')} ],
+	spaces     => [ 2, 'call', $admin, q{SELECT orgusers.set_user_spaces('{org}', '{user}', {spaces})}, q{SELECT must('spaces', '{org}', 'spaces.assign')} ],
 	space      => [ 1, 'call', $admin, q{SELECT orgusers.create_space('{org}', '{space}')} ],
-	unspace    => [ 1, 'call', $admin, q{SELECT orgusers.delete_space('{org}', '{space}')} ],
+	unspace    => [ 1, 'call', $admin, q{SELECT orgusers.delete_space('{org}', '{space}')}, q{SELECT must('unspace', '{org}', 'spaces.manage')} ],
 	billing    => [ 3, 'call', $admin, q{SELECT orgusers.set_billing_admin('{org}', '{user}')} ],
-	cc         => [ 1, 'call', $admin, q{SELECT orgusers.set_billing_cc('{org}', '{{address}}')} ],
+	cc         => [ 1, 'call', $admin, q{SELECT orgusers.set_billing_cc('{org}', '{{address}}')}, q{SELECT must('cc', '{org}', 'billing.manage')} ],
 	plan       => [ 4, 'call', $admin, q{SELECT orgusers.set_plan('{org}', {plan})} ],
-	rename     => [ 1, 'call', $admin, q{SELECT orgusers.rename_organization('{org}', 'renamed')} ],
+	rename     => [ 1, 'call', $admin, q{SELECT orgusers.rename_organization('{org}', 'renamed')}, q{SELECT must('rename', '{org}', 'organization.rename')} ],
 	found      => [ 2, 'call', q{SET LOCAL orgusers.user_id = '{user}'}, q{SELECT orgusers.create_organization('brief', '{policy}', '{brief}')} ],
 	dissolve   => [ 1, 'call', q{SELECT act('{brief}')}, q{SELECT orgusers.delete_organization('{brief}')} ],
 	delete     => [ 0.3, 'call', $admin, q{SELECT orgusers.delete_organization('{org}')} ],
 	sub        => [ 2, 'call', q{SELECT act('{root}')}, q{SELECT orgusers.create_sub_account('{root}', 'extra', '{address}')} ],
 	unsub      => [ 1, 'call', q{SELECT act('{root}')}, q{SELECT orgusers.delete_organization((SELECT id FROM orgusers.organizations WHERE parent_id = '{root}' AND name = 'extra' ORDER BY random() LIMIT 1))} ],
 	joinlink   => [ 2, 'call', $admin, q{INSERT INTO links SELECT '{org}', l.id, substring(l.link FROM '#(.*)$') FROM orgusers.create_join_link('{org}', {joinable}, {few}) l}, q{SELECT must('joinlink', '{org}', 'joining.manage')} ],
-	revoke     => [ 0.5, 'call', $admin, q{SELECT pick_link('{org}')}, q{SELECT orgusers.revoke_join_link('{org}', picked())} ],
+	revoke     => [ 0.5, 'call', $admin, q{SELECT pick_link('{org}')}, q{SELECT orgusers.revoke_join_link('{org}', picked())}, q{SELECT must('revoke', '{org}', 'joining.manage')} ],
 	join       => [ 5, 'join', q{SELECT pick_link('{org}')}, q{SET LOCAL orgusers.user_id = '{user}'}, q{SELECT orgusers.join_organization(token())}, q{SELECT joined('{org}', 'link')} ],
-	claim      => [ 1, 'call', $admin, q{SELECT orgusers.verify_join_domain('{org}', 'example.org', orgusers.claim_join_domain('{org}', 'example.org', {joinable}))} ],
+	claim      => [ 1, 'call', $admin, q{SELECT orgusers.verify_join_domain('{org}', 'example.org', orgusers.claim_join_domain('{org}', 'example.org', {joinable}))}, q{SELECT must('claim', '{org}', 'joining.manage')} ],
 	unclaim    => [ 0.5, 'call', $admin, q{SELECT orgusers.drop_join_domain('{org}', 'example.org')} ],
 	offer      => [ 3, 'join', q{SET LOCAL orgusers.user_id = '{user}'}, q{SELECT orgusers.join_by_domain('{org}')}, q{SELECT joined('{org}', 'domain')} ],
 	active     => [ 1, 'call', q{SET LOCAL orgusers.user_id = '{user}'}, q{SELECT orgusers.record_activity('{org}'), orgusers.switch_organization('{org}')} ],
@@ -330,7 +331,7 @@ my %steps = (
 my @themes = (
 	[ 'invite accept accept token token cancel cancel resend forget decline register link again d_expire d_invite' ],
 	[ 'invite bulk unsent resend link cancel', qw(customer_hub spaces) ],
-	[ 'roles demote remove deactivate reactivate hand_over leave d_roles d_give d_delete d_sleep' ],
+	[ 'roles promote demote remove deactivate reactivate hand_over leave d_roles d_give d_delete d_sleep' ],
 	[ 'billing plan d_bill d_plan d_seats deactivate reactivate remove hand_over join', qw(plans_and_groups cases) ],
 	[ 'joinlink join join offer claim revoke unclaim remove d_insert demote' ],
 	[ 'sub unsub invite accept address offer join d_insert register d_expire resend', 'subaccounts' ],
@@ -338,7 +339,7 @@ my @themes = (
 	[ 'group carry groups ungroup gspaces spaces assign space unspace invite accept inspaces', 'plans_and_groups' ],
 	[ 'spaces assign roles space unspace inspaces invite accept d_space d_give d_guest', qw(cases plans_and_groups) ],
 	[ 'found dissolve delete d_user newcomer leave d_dissolve invite accept token space' ],
-	[ 'invite accept accept token token demote demote d_roles resend remove deactivate reactivate' ]);
+	[ 'invite accept accept token token demote demote promote promote rename cc assign d_roles resend remove deactivate reactivate' ]);
 
 # Starts a cluster with the rule-books, and the sessions.
 sub new
@@ -466,6 +467,7 @@ sub fill
 		user => sub { any(@{ $world->{users} }[ 0 .. 4 ], @{ $world->{users} }) },
 		manager => sub { any(@{ $world->{users} }[ 0 .. 2 ]) },
 		address => sub { 'u' . any(3 .. 10, 5 .. 13) . '@example.org' },
+		first => $names[0],
 		role => sub { any(@names) },
 		roles => sub { any('NULL', "'{}'", map { "'{$_}'" } @names, any(@names) . ',' . any(@names)) },
 		joinable => sub { any('NULL', "'{" . any(@names) . "}'") },
@@ -554,7 +556,7 @@ sub run
 	$self->connect if $self->{number} % 20 == 0;
 	my $world = $self->found;
 	my ($theme, @where) = @{ any(grep { $_->[0] =~ /\b$only\b/ } @themes) };
-	my @steps = ((map { my $name = $_; ($name) x (2 * $steps{$name}[0] * any(0.5, 0.5, 1, 3)) } sort keys %steps), (split / /, $theme) x 8);
+	my @steps = ((map { my $name = $_; ($name) x (2 * $steps{$name}[0] * any(0.5, 0.5, 1, 3)) } sort keys %steps), (split / /, $theme) x 30);
 	my @hot = grep { my $org = $_; !@where || grep { $_ eq $org->{policy} } @where } @{ $world->{orgs} };
 	my @orgs = (((any(@hot)) x 8, (any(@hot)) x 3) x 2, @{ $world->{orgs} });
 	my $pause = any(0, 0.003, 0.006, 0.015);
