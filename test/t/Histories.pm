@@ -120,9 +120,9 @@ BEGIN
 	RETURN set_config('test.token', coalesce(picked.token, ''), true);
 END $$;
 CREATE FUNCTION pick_link(org uuid) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE picked record;
+DECLARE picked record; newest boolean := random() < 0.6;
 BEGIN
-	SELECT l.id, l.token INTO picked FROM links l WHERE l.org_id = org ORDER BY random() LIMIT 1;
+	SELECT l.id, l.token INTO picked FROM links l WHERE l.org_id = org ORDER BY CASE WHEN newest THEN l.id END DESC, random() LIMIT 1;
 	PERFORM set_config('test.id', coalesce(picked.id::text, ''), true);
 	RETURN set_config('test.token', coalesce(picked.token, ''), true);
 END $$;
@@ -333,7 +333,7 @@ my @themes = (
 	[ 'invite bulk unsent resend link cancel', qw(customer_hub spaces) ],
 	[ 'roles promote demote remove deactivate reactivate hand_over leave d_roles d_give d_delete d_sleep' ],
 	[ 'billing plan d_bill d_plan d_seats deactivate reactivate remove hand_over join', qw(plans_and_groups cases) ],
-	[ 'joinlink join join offer claim revoke unclaim remove d_insert demote' ],
+	[ 'joinlink join join join join offer claim revoke unclaim remove remove d_delete d_delete d_insert demote' ],
 	[ 'sub unsub invite accept address offer join d_insert register d_expire resend', 'subaccounts' ],
 	[ 'role edit edit unrole invite accept token roles demote single', 'customer_hub' ],
 	[ 'group carry groups ungroup gspaces spaces assign space unspace invite accept inspaces', 'plans_and_groups' ],
