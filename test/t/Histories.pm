@@ -492,7 +492,7 @@ sub script
 	my @calls = grep { $steps{$_}[1] ne 'direct' } @$steps;
 	my @together = grep { $steps{$_}[1] eq 'call' } @$steps;
 	my @direct = grep { $steps{$_}[1] eq 'direct' } @$steps;
-	my $script = "\\o /dev/null\nSET slow_commit.most = $linger;\n";
+	my $script = "\\o /dev/null\n";
 	for (1 .. $transactions)
 	{
 		my $how = rand();
@@ -515,6 +515,7 @@ sub script
 		}
 		# Others get a chance to come in between.
 		$script .= sprintf("SELECT pg_sleep(%.4f);\n", rand($pause)) if $pause && rand() < 0.4;
+		$script .= sprintf("SET LOCAL slow_commit.pause = %d;\n", rand($linger)) if rand() < 0.5;
 		my $names = join '+', @now;
 		$script .= "COMMIT /* $kind $names */;\n\\echo $kind $names :SQLSTATE :LAST_ERROR_MESSAGE\n\\echo committed $level\n";
 		$script .= "SELECT count(*) AS broken, min(rule) AS rule FROM broken \\gset\n\\echo looked :broken :rule\n" if rand() < 0.3;
@@ -595,6 +596,21 @@ sub run
 	# All of it can be deleted, which takes no least holders and no billing admin into account.
 	$self->query('DELETE FROM orgusers.organizations', 'DELETE FROM orgusers.users', 'TRUNCATE orgusers.audit_log, orgusers.mail_outbox, calls, lacked, tokens, links');
 	return;
+}
+
+# Somebody loses a role by a commit that others see for a second before it has told them, and acts within that second, in
+# a session that has answered about this person before.  Returns how the call ended.
+sub while_a_commit_lingers
+{
+	my ($self) = @_;
+	my $world = $self->found;
+	my ($org, $user) = ($world->{orgs}[0]{id}, $world->{users}[1]);
+	my $actor = "SET orgusers.user_id = '$user';\n";
+	$self->ask(1, "\\o /dev/null\n${actor}SELECT orgusers.rename_organization('$org', 'before');\n");
+	$self->{sessions}[0]{ask}->("BEGIN; SET LOCAL slow_commit.pause = 1000000; DELETE FROM orgusers.membership_roles WHERE org_id = '$org' AND user_id = '$user'; COMMIT;\n");
+	1 while ($self->query("SELECT count(*) FROM orgusers.membership_roles WHERE org_id = '$org' AND user_id = '$user'"))[0] > 0;
+	my ($answer) = $self->ask(1, "SELECT orgusers.rename_organization('$org', 'after');\n\\echo :SQLSTATE\nRESET orgusers.user_id;\n");
+	return $answer->[-1];
 }
 
 # Deadlocks by the kinds of the two statements, from the server's log: kind, step.
