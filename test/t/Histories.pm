@@ -540,8 +540,12 @@ sub compare_rights
 	for my $answer ($self->ask(0, ("SELECT rights_said($users);\n") x $clients))
 	{
 		my @true = split /\n/, $true;
-		$self->{compared} += @true;
-		$self->note('cached rights are those of the tables', "session $session: $_") for grep { $_ ne shift @true } @$answer;
+		for my $n (0 .. $#true)
+		{
+			my $said = $answer->[$n] || 'nothing';
+			$self->{compared}++;
+			$self->note('cached rights are those of the tables', "session $session: $said") if $said ne $true[$n];
+		}
 		$session++;
 	}
 	return;
