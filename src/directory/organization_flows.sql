@@ -106,10 +106,13 @@ CREATE FUNCTION orgusers.create_organization(name text, policy text, id uuid DEF
                                              external_id text DEFAULT NULL) RETURNS uuid
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    actor uuid := orgusers.require_user();
+    actor uuid;
     rules orgusers.policies;
     org   uuid := coalesce(create_organization.id, orgusers.new_id());
 BEGIN
+    -- Whoever deletes the actor is waited for, and else waits.
+    PERFORM FROM orgusers.users u WHERE u.id = orgusers.current_user_id() FOR KEY SHARE;
+    actor := orgusers.require_user();
     rules := orgusers.make_organization(NULL, org, create_organization.name, create_organization.external_id, create_organization.policy,
                                         coalesce(create_organization.time_zone, 'UTC'));
     PERFORM orgusers.enroll(org, actor, ARRAY(
@@ -122,7 +125,7 @@ BEGIN
     PERFORM orgusers.welcome(org, actor);
     RETURN org;
 END $$;
-COMMENT ON FUNCTION orgusers.create_organization(text, text, uuid, text, text) IS 'Makes an organization under a policy, on the policy''s default plan, with the actor as its first user, who gets the founder''s roles; returns its id. For the trusted server: an id can be one that the application still has rows for; external_id is as set_external_id() takes it. OU001 nobody is signed in, OU105 no such policy, OU106 bad name or external_id, OU107 id in use, OU404 no mail template, 22023 unknown time zone';
+COMMENT ON FUNCTION orgusers.create_organization(text, text, uuid, text, text) IS 'Makes an organization under a policy, on the policy''s default plan, with the actor as its first user, who gets the founder''s roles; returns its id. For the trusted server: an id can be one that the application still has rows for; external_id is as set_external_id() takes it. OU001 nobody is signed in, OU007 the actor was deleted meanwhile, OU105 no such policy, OU106 bad name or external_id, OU107 id in use, OU404 no mail template, 22023 unknown time zone';
 
 CREATE FUNCTION orgusers.create_my_organization(name text, policy text, time_zone text DEFAULT 'UTC') RETURNS uuid
     LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp

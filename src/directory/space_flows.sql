@@ -84,7 +84,7 @@ BEGIN
                    WHERE sm.org_id = assign_spaces.org_id AND sm.user_id = assign_spaces.user_id);
     PERFORM orgusers.limit_new_spaces(assign_spaces.org_id, added);
     INSERT INTO orgusers.space_members (org_id, space_id, user_id)
-        SELECT assign_spaces.org_id, unnest(added), assign_spaces.user_id;
+        SELECT assign_spaces.org_id, unnest(added), assign_spaces.user_id ON CONFLICT DO NOTHING;
     PERFORM orgusers.check_now();
 END $$;
 COMMENT ON FUNCTION orgusers.assign_spaces(uuid, uuid, text[]) IS 'Assigns further spaces, by name, to a user of the organization, active or deactivated; those that the user has stay. Needs spaces.assign. OU102 no such user there, OU111 no such space, OU118 more new ones than the policy allows at once, OU306 more than a role of the user can have, and what require() raises';

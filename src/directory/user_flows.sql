@@ -73,18 +73,19 @@ END $$;
 COMMENT ON FUNCTION orgusers.policy_of(uuid) IS 'The switches that the organization follows. Internal';
 
 CREATE FUNCTION orgusers.member(org_id uuid, user_id uuid) RETURNS orgusers.memberships
-    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     found_one orgusers.memberships;
 BEGIN
-    SELECT * INTO found_one FROM orgusers.memberships m WHERE m.org_id = member.org_id AND m.user_id = member.user_id;
+    -- Locked: the owner of the database removes users without the organization's lock.
+    SELECT * INTO found_one FROM orgusers.memberships m WHERE m.org_id = member.org_id AND m.user_id = member.user_id FOR KEY SHARE;
     IF NOT FOUND THEN
         RAISE EXCEPTION USING ERRCODE = 'OU102', MESSAGE = 'no such user in this organization',
             HINT = 'list_users() lists them.';
     END IF;
     RETURN found_one;
 END $$;
-COMMENT ON FUNCTION orgusers.member(uuid, uuid) IS 'The membership, or OU102. Internal';
+COMMENT ON FUNCTION orgusers.member(uuid, uuid) IS 'The membership, which stays until the end of the transaction, or OU102. Internal';
 
 CREATE FUNCTION orgusers.enroll(org_id uuid, user_id uuid, role_ids uuid[], invited_by uuid DEFAULT NULL) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

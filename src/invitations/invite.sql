@@ -353,15 +353,18 @@ BEGIN
     BEGIN
         PERFORM orgusers.insert_invitations(invite.org_id, wanted, expires);
     EXCEPTION WHEN OTHERS THEN
-        -- What an invariant has against one of them, in a trigger, is that row's: then they are made one by one.
-        IF SQLSTATE NOT LIKE 'OU%' THEN
+        -- What an invariant has against one of them, in a trigger or an index, is that row's: then they are made one by one.
+        IF SQLSTATE NOT LIKE 'OU%' AND SQLSTATE <> '23505' THEN
             RAISE;
         END IF;
         FOR n IN 1 .. cardinality(wanted) LOOP
             CONTINUE WHEN wanted[n].refusal IS NOT NULL;
             BEGIN
                 PERFORM orgusers.insert_invitations(invite.org_id, wanted[n:n], expires);
-            EXCEPTION WHEN OTHERS THEN
+            EXCEPTION WHEN unique_violation THEN
+                wanted[n].refusal := ARRAY['OU208', 'this address was invited at the same moment',
+                                           'list_invitations() lists its invitation.'];
+            WHEN OTHERS THEN
                 IF SQLSTATE NOT LIKE 'OU%' THEN
                     RAISE;
                 END IF;
