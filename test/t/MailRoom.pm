@@ -16,13 +16,14 @@ our $ORG    = '018f0000-0000-7000-8000-000000000001';
 our $OTHER  = '018f0000-0000-7000-8000-000000000002';
 our $MAILER = $ENV{ORGUSERS_MAILER} || 'orgusers-mailer';
 
-# A cluster with the extension, a policy, two organizations, a mailer's role and its key.
+# A cluster with the extension, a policy, two organizations, a mailer's role and its key.  conf: settings other than the
+# default here, initdb: its arguments.
 sub new
 {
-	my ($class, $name) = @_;
+	my ($class, $name, %o) = @_;
 	my $node = PostgreSQL::Test::Cluster->new($name);
-	$node->init;
-	$node->append_conf('postgresql.conf', 'fsync = off');
+	$node->init(extra => $o{initdb} || []);
+	$node->append_conf('postgresql.conf', $o{conf} || 'fsync = off');
 	$node->start;
 	my $self = bless { node => $node, dir => PostgreSQL::Test::Utils::tempdir, files => 0, running => [] }, $class;
 	$self->{key} = "$self->{dir}/key";
@@ -123,7 +124,7 @@ sub command
 	my ($self, @arguments) = @_;
 	my ($out, $err);
 	IPC::Run::run([ $MAILER, @arguments ], '<', \undef, '>', \$out, '2>', \$err, IPC::Run::timeout(120));
-	note $err if $err ne '';
+	note $err if $err ne '' && !$self->{quiet};
 	return ($? >> 8, $out, $err);
 }
 
@@ -160,7 +161,7 @@ sub stop
 	my ($self, $started, $signal) = @_;
 	$started->{run}->signal($signal);
 	$started->{run}->finish;
-	note slurp_file($started->{log}) if $started->{log};
+	note slurp_file($started->{log}) if $started->{log} && !$self->{quiet};
 	return $started->{run}->full_result >> 8;
 }
 
