@@ -107,17 +107,24 @@ class Server(SMTP):
         path = os.path.join(self.event_handler.options.directory, 'fault')
         try:
             with open(path) as f:
-                wanted, how = f.read().strip().split(' ', 1)
-        except FileNotFoundError:
+                first, *others = f.read().splitlines()
+        except (FileNotFoundError, ValueError):
             return None
+        wanted, how = first.split(' ', 1)
         if wanted != stage:
             return None
-        os.unlink(path)
+        with open(path, 'w') as f:
+            f.writelines(line + '\n' for line in others)
         if how == 'hang':
             await asyncio.sleep(3600)
         elif how == 'cut':
             self.transport.abort()
-        elif push:
+            return how
+        elif how.startswith('hold '):
+            how = how[5:]
+            while not os.path.exists(os.path.join(os.path.dirname(path), 'go')):
+                await asyncio.sleep(0.05)
+        if push:
             await self.push(how)
         return how
 
