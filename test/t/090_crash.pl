@@ -47,9 +47,9 @@ is_deeply(\@faults, [], 'what was left is delivered');
 my ($done, $mails) = split /\|/, $room->sql('SELECT (SELECT count(*) FROM load.done), (SELECT count(*) FROM orgusers.mail_outbox)');
 cmp_ok($done, '>', $rounds * 20, 'there was load');
 diag("$rounds rounds, $done transactions, $room->{checked} told to be committed; $mails mails, $room->{mail} deliveries, " . $room->duplicates . ' of them again');
-CrashRoom::result("kill -9 of $_, under load", $rounds{$_}, $faulty{$_} || 0) foreach sort keys %rounds;
-CrashRoom::result('transactions that their client was told of, after recovery', $room->{checked}, $lost);
-CrashRoom::result('mails of these rounds', $mails, scalar @faults);
+MailRoom::result("kill -9 of $_, under load", $rounds{$_}, $faulty{$_} || 0) foreach sort keys %rounds;
+MailRoom::result('transactions that their client was told of, after recovery', $room->{checked}, $lost);
+MailRoom::result('mails of these rounds', $mails, scalar @faults);
 
 $room->end;
 done_testing();

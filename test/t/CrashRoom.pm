@@ -398,12 +398,4 @@ sub drain
 # How many deliveries were of a mail that had arrived before.
 sub duplicates { my ($self) = @_; my $n = 0; $n += @$_ - 1 foreach values %{ $self->{deliveries} }; return $n }
 
-# Keeps a line for the campaign's table.
-sub result
-{
-	my ($what, $tried, $failed) = @_;
-	append_to_file($ENV{ORGUSERS_RESULTS}, "result\t$what\t$tried\t$failed\n") if $ENV{ORGUSERS_RESULTS};
-	return;
-}
-
 1;
