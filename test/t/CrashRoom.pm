@@ -228,18 +228,21 @@ SQL
 	return $self;
 }
 
-# Starts the load; it has begun when this returns.
+# Starts the load; when this returns, each session has done something, and all together some more.
 sub start_load
 {
 	my ($self) = @_;
 	my $round = ++$self->{round};
+	# So that whatever dies mostly dies in the middle of a delivery.
+	append_to_file("$self->{smtp}{directory}/slow", '');
 	$self->{load} = [ map {
 		my $file = "$self->{dir}/load$_";
 		unlink "$file.out";
 		{ file => $file, psql => IPC::Run::start([ 'psql', '-qXAt', '-d', $self->{node}->connstr('postgres') . ' application_name=load', '-v', "round=$round", '-v', 'VERBOSITY=sqlstate',
 			'-f', "$file.sql" ], '<', \undef, '>', "$file.out", '2>', "$file.err", IPC::Run::timeout(300)) }
 	} 1 .. $self->{clients} ];
-	MailRoom::wait_until(sub { $self->sql("SELECT count(DISTINCT client) FROM load.done WHERE round = $round") == $self->{clients} })
+	my $more = int rand 60;
+	MailRoom::wait_until(sub { $self->sql("SELECT count(DISTINCT client) = $self->{clients} AND count(*) >= $self->{clients} + $more FROM load.done WHERE round = $round") eq 't' })
 	  or die 'the load does not begin';
 	return;
 }
@@ -249,6 +252,7 @@ sub end_load
 {
 	my ($self) = @_;
 	my %failed;
+	unlink "$self->{smtp}{directory}/slow";
 	foreach my $run (@{ delete $self->{load} })
 	{
 		$run->{psql}->finish;

@@ -12,6 +12,7 @@ import email
 import email.policy
 import json
 import os
+import random
 import re
 import ssl
 from email.header import decode_header, make_header
@@ -28,11 +29,16 @@ class Store:
         self.tried = 0
         self.stored = len([n for n in os.listdir(options.directory) if n.endswith('.eml')])
 
+    async def think(self, probability):
+        if random.random() < probability and os.path.exists(os.path.join(self.options.directory, 'slow')):
+            await asyncio.sleep(0.05)
+
     async def handle_RCPT(self, server, session, envelope, address, rcpt_options):
         if address in self.options.refuse:
             return '550 5.1.1 no such user'
         if address in self.options.full:
             return '552 5.2.2 mailbox full'
+        await self.think(0.5)
         envelope.rcpt_tos.append(address)
         return '250 OK'
 
@@ -51,6 +57,7 @@ class Store:
             server.transport.abort()
             return '421 gone'
         self.store(server, session, envelope)
+        await self.think(0.5)
         if self.tried <= self.options.cut_after:
             server.transport.abort()
         how = await server.fault('taken', push=False)
