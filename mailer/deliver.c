@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "log.h"
 
@@ -99,7 +100,6 @@ follow(CURL *curl, curl_infotype type, char *data, size_t length, void *context)
 {
 	smtp_session *session = context;
 
-	(void) curl;
 	if (type == CURLINFO_HEADER_OUT)
 	{
 		if (begins(data, length, "MAIL FROM:"))
@@ -107,7 +107,11 @@ follow(CURL *curl, curl_infotype type, char *data, size_t length, void *context)
 		else if (begins(data, length, "RCPT TO:"))
 			session->stage = STAGE_MAIL;
 		else if (begins(data, length, "QUIT"))
+		{
 			session->quitting = true;
+			/* The answer does not matter, and the lease goes on. */
+			curl_easy_setopt(curl, CURLOPT_SERVER_RESPONSE_TIMEOUT, 1L);
+		}
 	}
 	else if (type == CURLINFO_HEADER_IN && !session->quitting)
 		copy_clean(session->reply, sizeof(session->reply), data, length);
@@ -238,6 +242,7 @@ deliver_message(smtp_session *session, const char *from, const char *to,
 
 	session->stage = STAGE_HELLO;
 	session->quitting = false;
+	curl_easy_setopt(session->curl, CURLOPT_SERVER_RESPONSE_TIMEOUT, 0L);
 	session->reply[0] = '\0';
 	session->message = message;
 	session->sent = 0;
@@ -264,8 +269,14 @@ deliver_message(smtp_session *session, const char *from, const char *to,
 void
 deliver_close(smtp_session *session)
 {
+	curl_socket_t socket;
+
 	if (session == NULL)
 		return;
+	/* libcurl would wait two minutes for the answer to its QUIT. */
+	if (curl_easy_getinfo(session->curl, CURLINFO_ACTIVESOCKET, &socket) == CURLE_OK &&
+		socket != CURL_SOCKET_BAD)
+		shutdown(socket, SHUT_RD);
 	curl_easy_cleanup(session->curl);
 	free(session->url);
 	free(session);

@@ -14,15 +14,18 @@ use Test::More;
 
 our $ORG    = '018f0000-0000-7000-8000-000000000001';
 our $OTHER  = '018f0000-0000-7000-8000-000000000002';
+# All that was started, for a test that breaks off.
+my @started;
 our $MAILER = $ENV{ORGUSERS_MAILER} || 'orgusers-mailer';
 
-# A cluster with the extension, a policy, two organizations, a mailer's role and its key.
+# A cluster with the extension, a policy, two organizations, a mailer's role and its key.  conf: settings other than the
+# default here, initdb: its arguments.
 sub new
 {
-	my ($class, $name) = @_;
+	my ($class, $name, %o) = @_;
 	my $node = PostgreSQL::Test::Cluster->new($name);
-	$node->init;
-	$node->append_conf('postgresql.conf', 'fsync = off');
+	$node->init(extra => $o{initdb} || []);
+	$node->append_conf('postgresql.conf', $o{conf} || 'fsync = off');
 	$node->start;
 	my $self = bless { node => $node, dir => PostgreSQL::Test::Utils::tempdir, files => 0, running => [] }, $class;
 	$self->{key} = "$self->{dir}/key";
@@ -107,6 +110,7 @@ sub smtp_again
 		'<', \undef, '>', \$out, '2>', "$server->{directory}.log", IPC::Run::timer(60));
 	$run->pump until $out =~ /^(\d+)\n/;
 	push @{ $self->{running} }, $run;
+	push @started, $run;
 	return { directory => $server->{directory}, port => $1, run => $run };
 }
 
@@ -123,7 +127,7 @@ sub command
 	my ($self, @arguments) = @_;
 	my ($out, $err);
 	IPC::Run::run([ $MAILER, @arguments ], '<', \undef, '>', \$out, '2>', \$err, IPC::Run::timeout(120));
-	note $err if $err ne '';
+	note $err if $err ne '' && !$self->{quiet};
 	return ($? >> 8, $out, $err);
 }
 
@@ -149,6 +153,7 @@ sub start_mailer
 	my $log = sprintf('%s/mailer%d.log', $self->{dir}, $self->{files}++);
 	my $run = IPC::Run::start([ $MAILER, $self->run_arguments($server, @options) ], '<', \undef, '>', '/dev/null', '2>', $log);
 	push @{ $self->{running} }, $run;
+	push @started, $run;
 	my $mailer = { run => $run, log => $log };
 	wait_until(sub { slurp_file($log) =~ /connected/ }) or die 'mailer did not connect';
 	return $mailer;
@@ -160,7 +165,7 @@ sub stop
 	my ($self, $started, $signal) = @_;
 	$started->{run}->signal($signal);
 	$started->{run}->finish;
-	note slurp_file($started->{log}) if $started->{log};
+	note slurp_file($started->{log}) if $started->{log} && !$self->{quiet};
 	return $started->{run}->full_result >> 8;
 }
 
@@ -177,12 +182,27 @@ sub wait_until
 	return 0;
 }
 
+# Keeps a line for the campaign's table.
+sub result
+{
+	my ($what, $tried, $failed) = @_;
+	append_to_file($ENV{ORGUSERS_RESULTS}, "result\t$what\t$tried\t$failed\n") if $ENV{ORGUSERS_RESULTS};
+	return;
+}
+
 # Ends what still runs.
 sub end
 {
 	my ($self) = @_;
 	$_->kill_kill foreach @{ $self->{running} };
 	$self->{node}->stop;
+}
+
+END
+{
+	my $status = $?;
+	$_->kill_kill foreach grep { eval { $_->pumpable } } @started;
+	$? = $status;
 }
 
 1;

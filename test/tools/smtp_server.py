@@ -12,6 +12,7 @@ import email
 import email.policy
 import json
 import os
+import random
 import re
 import ssl
 from email.header import decode_header, make_header
@@ -28,16 +29,24 @@ class Store:
         self.tried = 0
         self.stored = len([n for n in os.listdir(options.directory) if n.endswith('.eml')])
 
+    async def think(self, probability):
+        if random.random() < probability and os.path.exists(os.path.join(self.options.directory, 'slow')):
+            await asyncio.sleep(0.05)
+
     async def handle_RCPT(self, server, session, envelope, address, rcpt_options):
         if address in self.options.refuse:
             return '550 5.1.1 no such user'
         if address in self.options.full:
             return '552 5.2.2 mailbox full'
+        await self.think(0.5)
         envelope.rcpt_tos.append(address)
         return '250 OK'
 
     async def handle_DATA(self, server, session, envelope):
         self.tried += 1
+        how = await server.fault('message', push=False)
+        if how:
+            return how
         if self.tried <= self.options.temporary:
             return '451 4.3.0 try again later'
         if self.options.reject:
@@ -48,12 +57,19 @@ class Store:
             server.transport.abort()
             return '421 gone'
         self.store(server, session, envelope)
+        await self.think(0.5)
         if self.tried <= self.options.cut_after:
             server.transport.abort()
+        how = await server.fault('taken', push=False)
+        if how:
+            return how
         return '250 OK'
 
     def store(self, server, session, envelope):
         content = envelope.original_content
+        if self.options.brief:
+            self.store_briefly(envelope, content)
+            return
         message = email.message_from_bytes(content, policy=email.policy.SMTP)
         parts = [p for p in message.walk() if not p.is_multipart()]
         # The newer parser puts blanks between the encoded words of one name.
@@ -80,10 +96,66 @@ class Store:
             os.rename(name + '.tmp', name + suffix)
 
 
+    def store_briefly(self, envelope, content):
+        message = email.message_from_bytes(content)
+        text = next(p for p in message.walk() if not p.is_multipart()).get_payload(decode=True).decode()
+        link = re.search(r'https:\S+', text)
+        self.stored += 1
+        name = os.path.join(self.options.directory, '%05d' % self.stored)
+        with open(name + '.tmp', 'w') as f:
+            json.dump({'to': envelope.rcpt_tos, 'message_id': message['Message-ID'], 'link': link and link[0]}, f)
+        os.rename(name + '.tmp', name + '.json')
+
+
+class Server(SMTP):
+    """Obeys DIRECTORY/fault."""
+
+    async def fault(self, stage, push=True):
+        path = os.path.join(self.event_handler.options.directory, 'fault')
+        try:
+            with open(path) as f:
+                first, *others = f.read().splitlines()
+        except (FileNotFoundError, ValueError):
+            return None
+        wanted, how = first.split(' ', 1)
+        if wanted != stage:
+            return None
+        with open(path, 'w') as f:
+            f.writelines(line + '\n' for line in others)
+        if how == 'hang':
+            await asyncio.sleep(3600)
+        elif how == 'cut':
+            self.transport.abort()
+            return how
+        elif how.startswith('hold '):
+            how = how[5:]
+            while not os.path.exists(os.path.join(os.path.dirname(path), 'go')):
+                await asyncio.sleep(0.05)
+        if push:
+            await self.push(how)
+        return how
+
+    async def _handle_client(self):
+        if not await self.fault('connect'):
+            await super()._handle_client()
+
+
+def obey(stage, command):
+    async def smtp_command(self, arg):
+        if not await self.fault(stage):
+            await getattr(SMTP, command)(self, arg)
+    setattr(Server, command, smtp_command)
+
+
+for verb in ('EHLO', 'MAIL', 'RCPT', 'DATA', 'QUIT'):
+    obey(verb.lower(), 'smtp_' + verb)
+
+
 async def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--directory', required=True)
     parser.add_argument('--port', type=int, default=0)
+    parser.add_argument('--brief', action='store_true', help='store address, Message-ID and link only, as N.json')
     parser.add_argument('--temporary', type=int, default=0, metavar='N', help='refuse the first N mails with 451')
     parser.add_argument('--refuse', action='append', default=[], metavar='ADDRESS', help='refuse it with 550')
     parser.add_argument('--full', action='append', default=[], metavar='ADDRESS', help='refuse it with 552')
@@ -112,10 +184,10 @@ async def main():
     def protocol():
         if options.silent:
             return asyncio.Protocol()
-        return SMTP(store, hostname='test', loop=asyncio.get_running_loop(),
-                    tls_context=None if options.smtps else context,
-                    auth_required=bool(options.auth), auth_require_tls=not options.smtps,
-                    authenticator=authenticate if options.auth else None)
+        return Server(store, hostname='test', loop=asyncio.get_running_loop(),
+                      tls_context=None if options.smtps else context,
+                      auth_required=bool(options.auth), auth_require_tls=not options.smtps,
+                      authenticator=authenticate if options.auth else None)
 
     server = await asyncio.get_running_loop().create_server(
         protocol, '127.0.0.1', options.port, ssl=context if options.smtps else None)
