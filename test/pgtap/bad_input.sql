@@ -364,5 +364,19 @@ SELECT matches(pg_temp.answer(p.oid, p.pronargs), '^(an answer|OU\d\d\d|22004|23
       AND NOT 'cstring'::regtype = ANY (p.proargtypes::oid[])
     ORDER BY p.oid::regprocedure::text;
 
+-- The trigger functions in C behind a trigger of another kind
+CREATE TEMP TABLE elsewhere (org_id uuid);
+CREATE FUNCTION pg_temp.fired(called regproc) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format('CREATE TRIGGER before BEFORE INSERT ON elsewhere FOR EACH ROW EXECUTE FUNCTION %s()', called);
+    INSERT INTO elsewhere DEFAULT VALUES;
+    RETURN 'fired';
+EXCEPTION WHEN OTHERS THEN
+    RETURN SQLSTATE;
+END $$;
+SELECT is(pg_temp.fired(p.oid), '39P01', format('%s behind a trigger of another kind', p.oid::regproc))
+    FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
+    WHERE p.pronamespace = 'orgusers'::regnamespace AND p.prorettype = 'trigger'::regtype AND l.lanname = 'c' ORDER BY p.proname;
+
 SELECT * FROM finish();
 ROLLBACK;
