@@ -50,7 +50,7 @@ foreach (
 	my $name = "$stage: $how" =~ s/\n/, /r;
 	append_to_file("$smtp->{directory}/fault", "$stage $how\n");
 	my $start = time;
-	my ($code) = $room->send_due($smtp, '--timeout', $how eq 'hang' ? ($ENV{ORGUSERS_LONG} ? 5 : 2) : 40);
+	my ($code) = $room->send_due($smtp, '--timeout', $how eq 'hang' ? ($ENV{ORGUSERS_LONG} ? 10 : 2) : 40);
 	my $took = time - $start;
 	is(-s "$smtp->{directory}/fault", 0, "$name: it comes to that");
 	is($code, $status eq 'sent' ? 0 : 75, "$name: exit code");
@@ -77,7 +77,7 @@ foreach my $reply ('250 OK', '451 4.3.0 later', '554 5.6.0 never')
 	$two->();
 	my $mailer = $room->start_mailer($slow, '--poll', '1', '--batch', '1');
 	MailRoom::wait_until(sub { !-s "$slow->{directory}/fault" });
-	my @claim = split /\|/, $room->sql("UPDATE orgusers.mail_outbox SET due_at = now() - interval '1 s' WHERE status = 'leased'; SELECT org_id, id, fence FROM orgusers.claim_mail(1)");
+	my @claim = split /\|/, $room->sql("UPDATE orgusers.mail_outbox SET due_at = now() - interval '1 h' WHERE status = 'leased'; SELECT org_id, id, fence FROM orgusers.claim_mail(1)");
 	append_to_file("$slow->{directory}/go", '');
 	ok(MailRoom::wait_until(sub { slurp_file($mailer->{log}) =~ /refuses.*OU403.*could not tell the outbox/s }), "$reply: the old holder's answer is refused");
 	like($room->row($claim[1], "status || ' ' || (fence = '$claim[2]') || ' ' || coalesce(last_error, '-')"), qr/^leased true -$/, "$reply: the lease stays the other's");

@@ -144,9 +144,9 @@ CREATE VIEW load.half_done AS
 		SELECT FROM orgusers.invitations i WHERE i.org_id = o.org_id AND i.id = o.invitation_id AND i.status = 'pending')
 	UNION ALL
 	SELECT 'a pending invitation without one mailed token and one mail', i.id FROM orgusers.invitations i WHERE i.status = 'pending'
-	  AND ((SELECT count(*) FROM orgusers.mail_outbox o WHERE o.org_id = i.org_id AND o.invitation_id = i.id AND o.kind = 'invitation' AND o.status <> 'withdrawn'
-			-- A mail that was sent before the invitation was sent anew stays.
-			AND o.created_at >= ALL (SELECT e.created_at FROM orgusers.mail_outbox e WHERE e.org_id = i.org_id AND e.invitation_id = i.id)) <> 1
+	  -- What was sent before it was sent anew stays.
+	  AND ((SELECT count(*) FROM orgusers.mail_outbox o WHERE o.org_id = i.org_id AND o.invitation_id = i.id AND o.sealed_token IS NOT NULL) > 1
+		OR NOT EXISTS (SELECT FROM orgusers.mail_outbox o WHERE o.org_id = i.org_id AND o.invitation_id = i.id AND o.kind = 'invitation' AND o.status <> 'withdrawn')
 		OR (SELECT count(*) FROM orgusers.invitation_tokens t WHERE t.org_id = i.org_id AND t.invitation_id = i.id AND t.kind = 'mail') <> 1)
 	UNION ALL
 	SELECT 'two pending invitations of an address', i.org_id FROM orgusers.invitations i WHERE i.status = 'pending' GROUP BY i.org_id, lower(i.email::text) HAVING count(*) > 1
@@ -261,7 +261,8 @@ sub end_load
 			$failed{$1}++ if /^failed (\w{5})$/;
 			my ($how, $key, $what, $org, $subject, $epoch) = /^(told|prepared) (\d+ \d+ \d+) (\w+) (\S+) (\S+) (\d+)$/ or next;
 			$self->{told}{$key} = { how => $how, what => $what, org => $org, subject => $subject };
-			$self->{epoch}{$org} = $epoch if $epoch > ($self->{epoch}{$org} || 0);
+			# What is prepared only can still be rolled back.
+			$self->{epoch}{$org} = $epoch if $how eq 'told' && $epoch > ($self->{epoch}{$org} || 0);
 		}
 	}
 	return \%failed;
