@@ -7,7 +7,15 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
-install_packages() { dpkg-query -W "$@" >/dev/null 2>&1 || as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null; }
+install_packages() {
+    if dpkg-query -W -f '${db:Status-Status}\n' "$@" 2>&1 | grep -qvx installed; then
+        as_root apt-get update -qq
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+    fi
+}
+# The sanitizers of clang, which a package of its own has in newer distributions.
+install_sanitizers() { [ -e "$(clang -print-file-name="libclang_rt.asan-$(uname -m).so")" ] || install_packages libclang-rt-dev; }
+test/tools/install-deps
 
 copy_tree() {
     mkdir "$work/tree"
