@@ -315,7 +315,6 @@ BEGIN
 EXCEPTION WHEN OTHERS THEN
     RETURN SQLSTATE;
 END $$;
-GRANT SELECT ON absurd TO PUBLIC;
 SET LOCAL ROLE regress_ou_server;
 SELECT is(outcome_under('doubles, pg_catalog, public', 'SELECT now()'), 'ZZ666', 'a double is found first');
 SELECT is(outcome_under('doubles, pg_catalog, public', 'SELECT 1 = 1'), 'ZZ666', 'an operator''s as well');
@@ -326,6 +325,7 @@ SELECT is(outcome_under('doubles, pg_catalog, public', c.call), outcome_under('p
 SELECT cmp_ok(count(*)::int, '>', 90, 'most of which succeed') FROM calls WHERE outcome_under('doubles, pg_catalog, public', literal_call(name, arguments)) = 'ZZ000';
 SELECT is(outcome_under('doubles, pg_catalog, public', format('TABLE orgusers.%I', t)), 'ZZ000', 'policies among doubles: ' || t)
     FROM unnest(ARRAY['users', 'organizations', 'memberships', 'spaces', 'space_members', 'current_organizations', 'last_activity', 'invitation_spaces', 'audit_log']) t;
+SELECT as_owner(format('DROP TABLE pg_temp.%I', relname)) FROM pg_catalog.pg_class WHERE relnamespace = pg_my_temp_schema() AND relnatts = 0 AND relkind = 'r';
 
 -- The same by somebody who is nobody: nothing but what is everybody's.
 SELECT act(NULL);
