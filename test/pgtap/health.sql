@@ -179,7 +179,7 @@ SELECT finds('dead mail without an error', $$UPDATE orgusers.mail_outbox SET sta
 UPDATE orgusers.mail_outbox SET due_at = now() - interval '10 minutes' WHERE recipient = 'mail@example.org';
 SELECT healthy('mail that waits for some minutes');
 SELECT finds('overdue mail', $$UPDATE orgusers.mail_outbox SET due_at = now() - interval '20 minutes' WHERE recipient = 'mail@example.org'$$, 'error', 'mail is not sent',
-    'The mail that waits longest has been due for 00:20:0%, and no mailer is connected.', $$UPDATE orgusers.mail_outbox SET status = 'sent', sealed_token = NULL WHERE recipient = 'mail@example.org'$$);
+    'The mail that waits longest has been due for 00:2_:__, and no mailer is connected.', $$UPDATE orgusers.mail_outbox SET status = 'sent', sealed_token = NULL WHERE recipient = 'mail@example.org'$$);
 SELECT orgusers.invite_user(org('spaces'), 'held@example.org') \g /dev/null
 SELECT finds('mail of another installation', $$UPDATE orgusers.mail_outbox SET installation = gen_random_uuid(), due_at = now() - interval '1 day' WHERE recipient = 'held@example.org'$$, 'warning',
     'mail of another installation is held back', '1 mails came with a dump.', 'SELECT orgusers.adopt_mail()');
