@@ -46,7 +46,10 @@ case \$1 in
     *) exec '$bindir/postgres.bare' "\$@" ;;
 esac
 SCRIPT
-    chmod 755 "$bindir/postgres"
+    # A restart would run the program that ran before, without the command.
+    mv "$bindir/pg_ctl" "$bindir/pg_ctl.bare"
+    printf '#!/bin/sh\nexec "%s/pg_ctl.bare" -p "%s/postgres" "$@"\n' "$bindir" "$bindir" >"$bindir/pg_ctl"
+    chmod 755 "$bindir/postgres" "$bindir/pg_ctl"
 }
 
 # PostgreSQL's source of the server's major version, as the distribution has it, the server's own release if it can be had;
