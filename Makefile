@@ -31,6 +31,7 @@ OBJS = \
 	src/directory/new_id.o \
 	src/invariants/invariants.o \
 	src/invariants/most_spaces.o \
+	src/invariants/states.o \
 	src/invariants/touched.o \
 	src/policy/names.o \
 	src/invitations/email.o \
@@ -38,6 +39,7 @@ OBJS = \
 	src/invitations/token.o \
 	src/invitations/token_codec.o \
 	src/mail/envelope.o \
+	src/mail/kinds.o \
 	src/mail/seal.o \
 	src/mail/template.o \
 	src/mail/template_check.o \

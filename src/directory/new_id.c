@@ -6,7 +6,18 @@
 
 #include <time.h>
 
+#include "miscadmin.h"
+
 #define NS_PER_MS	UINT64CONST(1000000)
+
+/*
+ * Random bytes for the next ids, made for many at once: each request takes
+ * longer than what it brings.  Made by this backend alone, never inherited.
+ */
+#define RANDOM_PER_ID	8
+static unsigned char pool[32 * RANDOM_PER_ID];
+static size_t pool_left = 0;
+static int	pool_owner = 0;
 
 /* Milliseconds and their fraction in units of 1/4096, of this backend's last id. */
 static uint64 last_time = 0;
@@ -48,10 +59,18 @@ orgusers_make_id(pg_uuid_t *id)
 {
 	uint64		time = next_time();
 
-	if (!pg_strong_random(id->data + 8, UUID_LEN - 8))
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not generate random values")));
+	if (pool_left == 0 || pool_owner != MyProcPid)
+	{
+		pool_left = 0;
+		if (!pg_strong_random(pool, sizeof(pool)))
+			ereport(ERROR,
+					(errcode(ERRCODE_INTERNAL_ERROR),
+					 errmsg("could not generate random values")));
+		pool_left = sizeof(pool);
+		pool_owner = MyProcPid;
+	}
+	pool_left -= RANDOM_PER_ID;
+	memcpy(id->data + UUID_LEN - RANDOM_PER_ID, pool + pool_left, RANDOM_PER_ID);
 
 	for (int i = 0; i < 6; i++)
 		id->data[i] = (unsigned char) (time >> (52 - 8 * i));

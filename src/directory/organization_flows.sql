@@ -17,7 +17,9 @@ DECLARE
     locked boolean;
 BEGIN
     -- Asked twice: an outsider must not get as far as the lock, and rights can go while one waits for it.
-    PERFORM orgusers.require(authorize_change.org_id, authorize_change.permission);
+    IF NOT orgusers.can(authorize_change.org_id, authorize_change.permission) THEN
+        PERFORM orgusers.refuse(authorize_change.org_id, authorize_change.permission);
+    END IF;
     locked := orgusers.lock_organization(authorize_change.org_id);
     IF locked IS NOT TRUE
        OR NOT orgusers.has_right(orgusers.current_user_id(), authorize_change.org_id, authorize_change.permission) THEN

@@ -170,9 +170,8 @@ COMMENT ON TYPE orgusers.invitation_gift IS 'What an invitation gives, and wheth
 CREATE FUNCTION orgusers.wanted_gift(org_id uuid, roles text[], groups text[], spaces text[]) RETURNS orgusers.invitation_gift
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    gift   orgusers.invitation_gift;
-    hint   text;
-    detail text;
+    gift      orgusers.invitation_gift;
+    grantable boolean;
 BEGIN
     IF wanted_gift.roles <> '{}' THEN
         gift.role_ids := orgusers.role_ids(wanted_gift.org_id, wanted_gift.roles);
@@ -181,33 +180,36 @@ BEGIN
                                JOIN orgusers.role_templates t ON t.policy = r.policy AND t.id = r.template
                                WHERE r.org_id = wanted_gift.org_id AND t.by_default AND NOT r.further);
     END IF;
-    gift.takes_seat := orgusers.takes_seat(wanted_gift.org_id, gift.role_ids);
-    PERFORM orgusers.require_grantable(wanted_gift.org_id, gift.role_ids);
+    -- In one look, mostly without fault; else these say what it is.
+    SELECT string_agg(r.name, ', ' ORDER BY r.name), coalesce(bool_and(r.holds_seat), true),
+           bool_and(orgusers.may_grant(orgusers.current_user_id(), r.org_id, r.id))
+        INTO gift.role_names, gift.takes_seat, grantable
+        FROM orgusers.roles r WHERE r.org_id = wanted_gift.org_id AND r.id = ANY (gift.role_ids);
+    IF NOT gift.takes_seat THEN
+        gift.takes_seat := orgusers.takes_seat(wanted_gift.org_id, gift.role_ids);
+    END IF;
+    IF NOT grantable THEN
+        PERFORM orgusers.require_grantable(wanted_gift.org_id, gift.role_ids);
+    END IF;
     gift.group_ids := '{}';
+    gift.space_ids := '{}';
+    IF wanted_gift.groups = '{}' AND wanted_gift.spaces = '{}' THEN
+        RETURN gift;
+    END IF;
     IF wanted_gift.groups <> '{}' THEN
         gift.group_ids := orgusers.group_ids(wanted_gift.org_id, wanted_gift.groups);
         PERFORM orgusers.require_kind(gift.takes_seat, 'a free user is in no group');
         PERFORM orgusers.require_groups(wanted_gift.org_id, NULL, gift.group_ids);
     END IF;
-    gift.space_ids := '{}';
     IF wanted_gift.spaces <> '{}' THEN
         PERFORM orgusers.require(wanted_gift.org_id, 'spaces.assign');
         gift.space_ids := orgusers.space_ids(wanted_gift.org_id, wanted_gift.spaces);
         PERFORM orgusers.limit_new_spaces(wanted_gift.org_id, gift.space_ids);
     END IF;
     PERFORM orgusers.require_few_spaces(wanted_gift.org_id, gift.role_ids, gift.group_ids, gift.space_ids);
-    gift.role_names := array_to_string(orgusers.role_names(wanted_gift.org_id, gift.role_ids), ', ');
-    RETURN gift;
-EXCEPTION WHEN OTHERS THEN
-    -- What the functions above refuse is the row's; anything else is everybody's.
-    IF SQLSTATE NOT LIKE 'OU%' THEN
-        RAISE;
-    END IF;
-    GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT, detail = PG_EXCEPTION_DETAIL;
-    gift.refusal := ARRAY[SQLSTATE, SQLERRM, hint, nullif(detail, '')];
     RETURN gift;
 END $$;
-COMMENT ON FUNCTION orgusers.wanted_gift(uuid, text[], text[], text[]) IS 'What an invitation gives with these roles (none named: the policy''s default ones), groups and spaces, or a refusal when the actor cannot give them: OU002, OU103, OU104, OU108, OU111, OU113, OU118, OU306. Internal';
+COMMENT ON FUNCTION orgusers.wanted_gift(uuid, text[], text[], text[]) IS 'What an invitation gives with these roles (none named: the policy''s default ones), groups and spaces. Raises when the actor cannot give them: OU002, OU103, OU104, OU108, OU111, OU113, OU118, OU306. Internal';
 
 -- One look-up by an index after the other: a query of them all takes longer to begin than to carry out.
 CREATE FUNCTION orgusers.check_invitation(org_id uuid, rules orgusers.policies, wanted orgusers.wanted_invitation, OUT former uuid, OUT refusal text[])
@@ -259,31 +261,46 @@ COMMENT ON FUNCTION orgusers.check_invitation(uuid, orgusers.policies, orgusers.
 CREATE FUNCTION orgusers.insert_invitations(org_id uuid, wanted orgusers.wanted_invitation[], expires_at timestamptz) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    expired uuid;
+    one  orgusers.wanted_invitation;
+    more boolean := false;
+    due  bigint := 0;
+    made bigint;
 BEGIN
-    -- An expired invitation makes room for a new one.
-    FOR expired IN SELECT w.former FROM unnest(wanted) w WHERE w.refusal IS NULL AND w.former IS NOT NULL LOOP
-        UPDATE orgusers.invitations i SET status = 'canceled', closed_at = clock_timestamp()
-            WHERE i.org_id = insert_invitations.org_id AND i.id = expired;
-        PERFORM orgusers.withdraw_mail(insert_invitations.org_id, expired);
+    FOREACH one IN ARRAY wanted LOOP
+        CONTINUE WHEN one.refusal IS NOT NULL;
+        due := due + 1;
+        more := more OR one.group_ids <> '{}' OR one.space_ids <> '{}';
+        -- An expired invitation makes room for a new one.
+        IF one.former IS NOT NULL THEN
+            UPDATE orgusers.invitations i SET status = 'canceled', closed_at = clock_timestamp()
+                WHERE i.org_id = insert_invitations.org_id AND i.id = one.former;
+            PERFORM orgusers.withdraw_mail(insert_invitations.org_id, one.former);
+        END IF;
     END LOOP;
     INSERT INTO orgusers.invitations (org_id, id, email, first_name, last_name, locale, invited_by, expires_at)
         SELECT insert_invitations.org_id, w.id, w.email, w.first_name, w.last_name, w.locale, orgusers.current_user_id(), insert_invitations.expires_at
-        FROM unnest(wanted) w WHERE w.refusal IS NULL;
+        FROM unnest(wanted) w WHERE w.refusal IS NULL
+        ON CONFLICT (org_id, email) WHERE status = 'pending' DO NOTHING;
+    GET DIAGNOSTICS made = ROW_COUNT;
+    -- The owner can insert invitations without the organization's lock.
+    IF made < due THEN
+        RAISE EXCEPTION USING ERRCODE = 'OU208', MESSAGE = 'this address was invited at the same moment',
+            HINT = 'list_invitations() lists its invitation.';
+    END IF;
     INSERT INTO orgusers.invitation_roles (org_id, invitation_id, role_id)
         SELECT insert_invitations.org_id, w.id, unnest(w.role_ids) FROM unnest(wanted) w WHERE w.refusal IS NULL;
-    IF EXISTS (SELECT FROM unnest(wanted) w WHERE w.group_ids <> '{}' OR w.space_ids <> '{}') THEN
+    IF more THEN
         INSERT INTO orgusers.invitation_groups (org_id, invitation_id, group_id)
             SELECT insert_invitations.org_id, w.id, unnest(w.group_ids) FROM unnest(wanted) w WHERE w.refusal IS NULL;
         INSERT INTO orgusers.invitation_spaces (org_id, invitation_id, space_id)
             SELECT insert_invitations.org_id, w.id, unnest(w.space_ids) FROM unnest(wanted) w WHERE w.refusal IS NULL;
     END IF;
 END $$;
-COMMENT ON FUNCTION orgusers.insert_invitations(uuid, orgusers.wanted_invitation[], timestamptz) IS 'Makes the rows of those invitations that are not refused, and cancels the expired ones that they replace. Internal';
+COMMENT ON FUNCTION orgusers.insert_invitations(uuid, orgusers.wanted_invitation[], timestamptz) IS 'Makes the rows of those invitations that are not refused, and cancels the expired ones that they replace. OU208 when one of the addresses was invited meanwhile. Internal';
 
 -- Planned once: plans made anew for each call would take longer than carrying them out.  And by indexes: a plan from
 -- when the tables were new, which reads them whole, would be kept while they grow.
-CREATE FUNCTION orgusers.invite(org_id uuid, wanted orgusers.wanted_invitation[], send boolean) RETURNS orgusers.wanted_invitation[]
+CREATE FUNCTION orgusers.invite(org_id uuid, wanted orgusers.wanted_invitation[], send boolean, catch boolean) RETURNS orgusers.wanted_invitation[]
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE
     rules   orgusers.policies;
@@ -316,7 +333,20 @@ BEGIN
         -- Asked once for all rows that give the same.
         gift := gifts[asked.gift];
         IF gift IS NULL THEN
-            gift := orgusers.wanted_gift(invite.org_id, asked.roles, asked.groups, asked.spaces);
+            IF catch THEN
+                BEGIN
+                    gift := orgusers.wanted_gift(invite.org_id, asked.roles, asked.groups, asked.spaces);
+                EXCEPTION WHEN OTHERS THEN
+                    -- What it refuses is the row's; anything else is everybody's.
+                    IF SQLSTATE NOT LIKE 'OU%' THEN
+                        RAISE;
+                    END IF;
+                    GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT, detail = PG_EXCEPTION_DETAIL;
+                    gift.refusal := ARRAY[SQLSTATE, SQLERRM, hint, nullif(detail, '')];
+                END;
+            ELSE
+                gift := orgusers.wanted_gift(invite.org_id, asked.roles, asked.groups, asked.spaces);
+            END IF;
             gifts[asked.gift] := gift;
         END IF;
         asked.refusal := gift.refusal;
@@ -350,29 +380,30 @@ BEGIN
     END LOOP;
 
     expires := clock_timestamp() + rules.invitation_lifetime;
-    BEGIN
+    IF catch THEN
+        BEGIN
+            PERFORM orgusers.insert_invitations(invite.org_id, wanted, expires);
+        EXCEPTION WHEN OTHERS THEN
+            -- What an invariant has against one of them is that row's: then they are made one by one.
+            IF SQLSTATE NOT LIKE 'OU%' THEN
+                RAISE;
+            END IF;
+            FOR n IN 1 .. cardinality(wanted) LOOP
+                CONTINUE WHEN wanted[n].refusal IS NOT NULL;
+                BEGIN
+                    PERFORM orgusers.insert_invitations(invite.org_id, wanted[n:n], expires);
+                EXCEPTION WHEN OTHERS THEN
+                    IF SQLSTATE NOT LIKE 'OU%' THEN
+                        RAISE;
+                    END IF;
+                    GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT, detail = PG_EXCEPTION_DETAIL;
+                    wanted[n].refusal := ARRAY[SQLSTATE, SQLERRM, hint, nullif(detail, '')];
+                END;
+            END LOOP;
+        END;
+    ELSE
         PERFORM orgusers.insert_invitations(invite.org_id, wanted, expires);
-    EXCEPTION WHEN OTHERS THEN
-        -- What an invariant has against one of them, in a trigger or an index, is that row's: then they are made one by one.
-        IF SQLSTATE NOT LIKE 'OU%' AND SQLSTATE <> '23505' THEN
-            RAISE;
-        END IF;
-        FOR n IN 1 .. cardinality(wanted) LOOP
-            CONTINUE WHEN wanted[n].refusal IS NOT NULL;
-            BEGIN
-                PERFORM orgusers.insert_invitations(invite.org_id, wanted[n:n], expires);
-            EXCEPTION WHEN unique_violation THEN
-                wanted[n].refusal := ARRAY['OU208', 'this address was invited at the same moment',
-                                           'list_invitations() lists its invitation.'];
-            WHEN OTHERS THEN
-                IF SQLSTATE NOT LIKE 'OU%' THEN
-                    RAISE;
-                END IF;
-                GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT, detail = PG_EXCEPTION_DETAIL;
-                wanted[n].refusal := ARRAY[SQLSTATE, SQLERRM, hint, nullif(detail, '')];
-            END;
-        END LOOP;
-    END;
+    END IF;
     SELECT array_agg(w.id), array_agg(w.role_names) INTO made, names FROM unnest(wanted) w WHERE w.refusal IS NULL;
     IF made IS NOT NULL THEN
         IF quota IS NOT NULL THEN
@@ -384,7 +415,7 @@ BEGIN
     END IF;
     RETURN wanted;
 END $$;
-COMMENT ON FUNCTION orgusers.invite(uuid, orgusers.wanted_invitation[], boolean) IS 'Makes the invitations that somebody wants, and returns them with what became of each. The one way to invite: one call authorizes, locks and mails once for all its rows, and a row that is refused does not hold up others. Internal';
+COMMENT ON FUNCTION orgusers.invite(uuid, orgusers.wanted_invitation[], boolean, boolean) IS 'Makes the invitations that somebody wants, and returns them with what became of each. The one way to invite: one call authorizes, locks and mails once for all its rows, and, with catch, a row that is refused does not hold up others. A call for one row goes without, and without the subtransactions that it takes: then a refusal may be raised as well as returned. Internal';
 
 CREATE FUNCTION orgusers.invite_user(org_id uuid, email orgusers.email, roles text[] DEFAULT NULL, groups text[] DEFAULT NULL,
                                      first_name text DEFAULT NULL, last_name text DEFAULT NULL, locale text DEFAULT 'en',
@@ -403,7 +434,7 @@ BEGIN
     made.last_name := invite_user.last_name;
     made.locale := coalesce(invite_user.locale, 'en');
     made.gift := 1;
-    made := (orgusers.invite(invite_user.org_id, ARRAY[made], invite_user.send))[1];
+    made := (orgusers.invite(invite_user.org_id, ARRAY[made], invite_user.send, false))[1];
     IF made.refusal[4] IS NOT NULL THEN
         RAISE EXCEPTION USING ERRCODE = made.refusal[1], MESSAGE = made.refusal[2], HINT = made.refusal[3], DETAIL = made.refusal[4];
     ELSIF made.refusal IS NOT NULL THEN
@@ -422,7 +453,7 @@ BEGIN
             HINT = 'Each is an object such as {"email": "ann@example.org", "roles": ["USER"]}.';
     END IF;
     RETURN QUERY SELECT w.place, w.address, CASE WHEN w.refusal IS NULL THEN w.id END, w.refusal[1], w.refusal[2], w.refusal[3]
-        FROM unnest(orgusers.invite(invite_users.org_id, ARRAY(SELECT r FROM orgusers.read_invitations(invite_users.invitations) r), invite_users.send)) w;
+        FROM unnest(orgusers.invite(invite_users.org_id, ARRAY(SELECT r FROM orgusers.read_invitations(invite_users.invitations) r), invite_users.send, true)) w;
 END $$;
 COMMENT ON FUNCTION orgusers.invite_users(uuid, jsonb, boolean) IS 'Invites many addresses in one call. invitations is a JSON array of objects {email, roles, groups, spaces, first_name, last_name, locale} as invite_user() takes them, of which only email must be there; send as there. Returns a row for each, in their order: its place from 1, the address, and the invitation''s id, or else the SQLSTATE, message and hint with which it was refused; a refused one does not hold up the others. An address is invited once a call: a later row with it is refused (OU208). A row of another shape is refused with OU009. Needs users.invite, asked once. Raised for the whole call: OU009 no array, OU401 no mailer key, OU404 no mail template, and what require() raises; a row can be refused with what invite_user() raises';
 
@@ -471,12 +502,13 @@ CREATE FUNCTION orgusers.given_by(invitation orgusers.invitations) RETURNS orgus
 DECLARE
     gift orgusers.invitation_gift;
 BEGIN
-    gift.role_ids := ARRAY(SELECT r.role_id FROM orgusers.invitation_roles r
-                           WHERE r.org_id = invitation.org_id AND r.invitation_id = invitation.id);
-    gift.group_ids := ARRAY(SELECT g.group_id FROM orgusers.invitation_groups g
-                            WHERE g.org_id = invitation.org_id AND g.invitation_id = invitation.id);
-    gift.space_ids := ARRAY(SELECT s.space_id FROM orgusers.invitation_spaces s
-                            WHERE s.org_id = invitation.org_id AND s.invitation_id = invitation.id);
+    SELECT ARRAY(SELECT r.role_id FROM orgusers.invitation_roles r
+                 WHERE r.org_id = invitation.org_id AND r.invitation_id = invitation.id),
+           ARRAY(SELECT g.group_id FROM orgusers.invitation_groups g
+                 WHERE g.org_id = invitation.org_id AND g.invitation_id = invitation.id),
+           ARRAY(SELECT s.space_id FROM orgusers.invitation_spaces s
+                 WHERE s.org_id = invitation.org_id AND s.invitation_id = invitation.id)
+        INTO gift.role_ids, gift.group_ids, gift.space_ids;
     RETURN gift;
 END $$;
 COMMENT ON FUNCTION orgusers.given_by(orgusers.invitations) IS 'Ids of the roles, groups and spaces that an invitation gives. Internal';

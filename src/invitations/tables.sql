@@ -1,5 +1,9 @@
 -- Invitations and the digests of their tokens.
 
+CREATE FUNCTION orgusers.is_invitation_state(status text, closed_at timestamptz) RETURNS boolean
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'orgusers_is_invitation_state';
+COMMENT ON FUNCTION orgusers.is_invitation_state(text, timestamptz) IS 'Whether an invitation can be in this state: pending, or accepted, declined or canceled at a time. Internal';
+
 CREATE TABLE orgusers.invitations (
     org_id      uuid NOT NULL REFERENCES orgusers.organizations ON DELETE CASCADE,
     id          uuid NOT NULL DEFAULT orgusers.new_id(),
@@ -7,14 +11,14 @@ CREATE TABLE orgusers.invitations (
     first_name  text CHECK (orgusers.is_name(first_name)),
     last_name   text CHECK (orgusers.is_name(last_name)),
     locale      text NOT NULL DEFAULT 'en' CHECK (orgusers.is_locale(locale)),
-    status      text NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'accepted', 'declined', 'canceled')),
+    status      text NOT NULL DEFAULT 'pending',
     invited_by  uuid,
     created_at  timestamptz NOT NULL DEFAULT now(),
     expires_at  timestamptz NOT NULL,
     answered_by uuid,
     closed_at   timestamptz,
     PRIMARY KEY (org_id, id),
-    CHECK ((status = 'pending') = (closed_at IS NULL))
+    CONSTRAINT invitations_state CHECK (orgusers.is_invitation_state(status, closed_at))
 );
 CREATE UNIQUE INDEX invitations_one_pending ON orgusers.invitations (org_id, email) WHERE status = 'pending';
 CREATE INDEX invitations_org_id_email_id_idx ON orgusers.invitations (org_id, email, id DESC);

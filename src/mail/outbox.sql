@@ -9,6 +9,10 @@ CREATE TABLE orgusers.installation (
 COMMENT ON TABLE orgusers.installation IS 'One row that tells this installation from the one a dump came from';
 INSERT INTO orgusers.installation DEFAULT VALUES;
 
+CREATE FUNCTION orgusers.is_mail_state(status text, fence uuid, sealed_token bytea) RETURNS boolean
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'orgusers_is_mail_state';
+COMMENT ON FUNCTION orgusers.is_mail_state(text, uuid, bytea) IS 'Whether a mail can be in this state: queued, leased (with a fence), dead, or sent or withdrawn (without a token). Internal';
+
 -- Neither organization nor policy is a foreign key: mail about what is gone is still delivered.
 CREATE TABLE orgusers.mail_outbox (
     org_id         uuid NOT NULL,
@@ -23,7 +27,7 @@ CREATE TABLE orgusers.mail_outbox (
     expires_at     timestamptz CHECK (isfinite(expires_at)),
     sealed_token   bytea,
     mailer_key_id  text,
-    status         text NOT NULL DEFAULT 'queued' CHECK (status IN ('queued', 'leased', 'sent', 'dead', 'withdrawn')),
+    status         text NOT NULL DEFAULT 'queued',
     attempts       integer NOT NULL DEFAULT 0 CHECK (attempts >= 0),
     due_at         timestamptz NOT NULL DEFAULT clock_timestamp(),
     fence          uuid,
@@ -32,8 +36,7 @@ CREATE TABLE orgusers.mail_outbox (
     created_at     timestamptz NOT NULL DEFAULT now(),
     changed_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (org_id, id),
-    CHECK (status <> 'leased' OR fence IS NOT NULL),
-    CHECK (status NOT IN ('sent', 'withdrawn') OR sealed_token IS NULL)
+    CONSTRAINT mail_outbox_state CHECK (orgusers.is_mail_state(status, fence, sealed_token))
 );
 CREATE INDEX mail_outbox_due_idx ON orgusers.mail_outbox (installation, due_at) WHERE status IN ('queued', 'leased');
 CREATE INDEX mail_outbox_sealed_idx ON orgusers.mail_outbox (org_id, invitation_id) WHERE sealed_token IS NOT NULL;
@@ -70,14 +73,18 @@ CREATE FUNCTION orgusers.enqueue_mails(org_id uuid, kind text, variables jsonb, 
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS
 $$
 DECLARE
-    about     record;
-    addressed boolean;
-    fitting   boolean;
-    ids       uuid[];
+    about record;
+    ids   uuid[];
 BEGIN
     SELECT o.name AS organization, o.external_id, o.policy, o.time_zone, p.product_name AS product,
-           EXISTS (SELECT FROM orgusers.mail_templates t WHERE t.policy = o.policy AND t.kind = enqueue_mails.kind) AS has_template INTO about
-        FROM orgusers.organizations o JOIN orgusers.policies p ON p.id = o.policy
+           EXISTS (SELECT FROM orgusers.mail_templates t WHERE t.policy = o.policy AND t.kind = enqueue_mails.kind) AS has_template,
+           g.addressed, g.fitting INTO about
+        FROM orgusers.organizations o JOIN orgusers.policies p ON p.id = o.policy,
+             (SELECT bool_and(m.recipient IS NOT NULL) AS addressed,
+                     bool_and(CASE enqueue_mails.kind
+                              WHEN 'invitation' THEN num_nulls(m.invitation_id, m.expires_at, m.sealed_token, m.mailer_key_id) = 0 AND isfinite(m.expires_at)
+                              ELSE m.sealed_token IS NULL END) AS fitting
+              FROM unnest(mails) m) AS g
         WHERE o.id = enqueue_mails.org_id;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'unknown organization' USING ERRCODE = 'OU101';
@@ -86,15 +93,11 @@ BEGIN
         RAISE EXCEPTION 'policy "%" has no template for mail of kind "%"', about.policy, kind
             USING ERRCODE = 'OU404', HINT = 'orgusers.install_mail_templates(policy) adds the default ones.';
     END IF;
-    SELECT bool_and(m.recipient IS NOT NULL),
-           bool_and(CASE kind WHEN 'invitation' THEN num_nulls(m.invitation_id, m.expires_at, m.sealed_token, m.mailer_key_id) = 0 AND isfinite(m.expires_at)
-                              ELSE m.sealed_token IS NULL END)
-        INTO addressed, fitting FROM unnest(mails) m;
-    IF NOT addressed OR coalesce(jsonb_typeof(variables), '') <> 'object' OR octet_length(variables::text) > 65536
+    IF NOT about.addressed OR coalesce(jsonb_typeof(variables), '') <> 'object' OR octet_length(variables::text) > 65536
         OR variables @? 'strict $.* ? (@.type() != "string" && @.type() != "null")' THEN
         RAISE EXCEPTION 'mail needs a recipient and an object of texts' USING ERRCODE = 'OU009';
     END IF;
-    IF NOT fitting THEN
+    IF NOT about.fitting THEN
         RAISE EXCEPTION 'mail of kind "%" and its token do not fit', kind
             USING ERRCODE = 'OU009', DETAIL = 'An invitation has an id, an expiry and a token; no other mail has a token.';
     END IF;

@@ -8,20 +8,7 @@ COMMENT ON FUNCTION orgusers.template_is_valid(text, text[]) IS 'True when the t
 ALTER TABLE orgusers.policies ADD CONSTRAINT policies_accept_url_is_template CHECK (orgusers.template_is_valid(accept_url, '{token}'));
 
 CREATE FUNCTION orgusers.mail_placeholders(kind text) RETURNS text[]
-    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    RETURN CASE kind
-        WHEN 'invitation'            THEN '{product,organization,organization_line,customer_id,recipient,inviter,inviter_email,roles,expires_at,link}'::text[]
-        WHEN 'invitation_canceled'   THEN '{product,organization,organization_line,customer_id,recipient}'
-        WHEN 'invitation_declined'   THEN '{product,organization,organization_line,customer_id,recipient,user}'
-        WHEN 'welcome'               THEN '{product,organization,organization_line,customer_id,recipient}'
-        WHEN 'user_left'             THEN '{product,organization,organization_line,customer_id,recipient,user}'
-        WHEN 'user_removed'          THEN '{product,organization,organization_line,customer_id,recipient}'
-        WHEN 'user_deactivated'      THEN '{product,organization,organization_line,customer_id,recipient}'
-        WHEN 'user_reactivated'      THEN '{product,organization,organization_line,customer_id,recipient}'
-        WHEN 'billing_admin_changed' THEN '{product,organization,organization_line,customer_id,recipient,user}'
-    END;
-END $$;
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'orgusers_mail_placeholders';
 COMMENT ON FUNCTION orgusers.mail_placeholders(text) IS 'Placeholders that templates of a kind of mail can use, NULL for an unknown kind. Every mail of the kind has a value for each, so a stored template can always be rendered. product, organization (its name), customer_id (its external_id, empty without one), organization_line (its name, and the customer_id in parentheses if there is one), recipient (name, else address), roles (of the invitation), expires_at (in the organization''s time zone) and link are made by the extension; inviter, inviter_email and user (whom the mail is about) are the enqueuing function''s variables. For the database''s owner';
 
 CREATE TABLE orgusers.mail_templates (

@@ -113,6 +113,16 @@ SELECT is((row_of(:'news')).status, 'queued', 'news of the invitation stays');
 SELECT is(orgusers.withdraw_mail(org('Acme'), '018f0000-0000-7000-8000-0000000000aa'), 0::bigint, 'once');
 SELECT is(orgusers.withdraw_mail(NULL, NULL), 0::bigint, 'nothing of nothing');
 SELECT throws_ok(format($$UPDATE orgusers.mail_outbox SET sealed_token = 'x' WHERE id = %L$$, :'invitation'), '23514', NULL, 'F4: a withdrawn mail cannot keep a token');
+SELECT throws_ok(format('UPDATE orgusers.mail_outbox SET %s WHERE id = %L', change, :'invitation'), '23514', NULL, 'no state of a mail: ' || change)
+    FROM unnest(ARRAY['status = ''opened''', 'status = ''leased''', 'status = ''sent'', sealed_token = ''x''']) change;
+SELECT is(array_agg(s ORDER BY s), '{dead,leased,queued,sent,withdrawn}', 'states of a mail')
+    FROM unnest('{queued,leased,sent,dead,withdrawn,lease,sent2,,pending}'::text[]) s WHERE orgusers.is_mail_state(s, gen_random_uuid(), NULL);
+SELECT is(array_agg(s ORDER BY s), '{dead,leased,queued}', 'those in which it can keep a token')
+    FROM unnest('{queued,leased,sent,dead,withdrawn}'::text[]) s WHERE orgusers.is_mail_state(s, gen_random_uuid(), 'x');
+SELECT is(array_agg(s ORDER BY s), '{pending}', 'an invitation that is not closed is pending')
+    FROM unnest('{pending,accepted,declined,canceled,expired,}'::text[]) s WHERE orgusers.is_invitation_state(s, NULL);
+SELECT is(array_agg(s ORDER BY s), '{accepted,canceled,declined}', 'and a closed one is accepted, declined or canceled')
+    FROM unnest('{pending,accepted,declined,canceled,expired,}'::text[]) s WHERE orgusers.is_invitation_state(s, now());
 
 -- Claiming and answering
 DELETE FROM orgusers.mail_outbox;
