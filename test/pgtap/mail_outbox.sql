@@ -116,13 +116,13 @@ SELECT throws_ok(format($$UPDATE orgusers.mail_outbox SET sealed_token = 'x' WHE
 SELECT throws_ok(format('UPDATE orgusers.mail_outbox SET %s WHERE id = %L', change, :'invitation'), '23514', NULL, 'no state of a mail: ' || change)
     FROM unnest(ARRAY['status = ''opened''', 'status = ''leased''', 'status = ''sent'', sealed_token = ''x''']) change;
 SELECT is(array_agg(s ORDER BY s), '{dead,leased,queued,sent,withdrawn}', 'states of a mail')
-    FROM unnest('{queued,leased,sent,dead,withdrawn,lease,sent2,,pending}'::text[]) s WHERE orgusers.is_mail_state(s, gen_random_uuid(), NULL);
+    FROM unnest('{queued,leased,sent,dead,withdrawn,lease,sent2,"",pending}'::text[]) s WHERE orgusers.is_mail_state(s, gen_random_uuid(), NULL);
 SELECT is(array_agg(s ORDER BY s), '{dead,leased,queued}', 'those in which it can keep a token')
     FROM unnest('{queued,leased,sent,dead,withdrawn}'::text[]) s WHERE orgusers.is_mail_state(s, gen_random_uuid(), 'x');
 SELECT is(array_agg(s ORDER BY s), '{pending}', 'an invitation that is not closed is pending')
-    FROM unnest('{pending,accepted,declined,canceled,expired,}'::text[]) s WHERE orgusers.is_invitation_state(s, NULL);
+    FROM unnest('{pending,accepted,declined,canceled,expired,""}'::text[]) s WHERE orgusers.is_invitation_state(s, NULL);
 SELECT is(array_agg(s ORDER BY s), '{accepted,canceled,declined}', 'and a closed one is accepted, declined or canceled')
-    FROM unnest('{pending,accepted,declined,canceled,expired,}'::text[]) s WHERE orgusers.is_invitation_state(s, now());
+    FROM unnest('{pending,accepted,declined,canceled,expired,""}'::text[]) s WHERE orgusers.is_invitation_state(s, now());
 
 -- Claiming and answering
 DELETE FROM orgusers.mail_outbox;
