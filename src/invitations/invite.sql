@@ -98,9 +98,9 @@ CREATE TYPE orgusers.wanted_invitation AS (
 );
 COMMENT ON TYPE orgusers.wanted_invitation IS 'An invitation that somebody wants to send. Rows of a call that give the same roles, groups and spaces have the same gift, counted from 1; former is the expired one that it replaces. When it cannot be sent, refusal has the SQLSTATE, the message, the hint and perhaps a detail. Internal';
 
+-- As text: pg_upgrade makes functions before the operators by which a parsed one would tell addresses apart.
 CREATE FUNCTION orgusers.read_invitations(invitations jsonb) RETURNS SETOF orgusers.wanted_invitation
-    LANGUAGE sql STABLE
-BEGIN ATOMIC
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT n.place, n.address, n.email, n.roles, n.groups, n.spaces, n.first_name, n.last_name, n.locale,
            dense_rank() OVER (ORDER BY n.roles, n.groups, n.spaces)::integer,
            CASE WHEN n.refusal IS NULL AND n.email IS NOT NULL AND row_number() OVER (PARTITION BY n.email ORDER BY n.place) > 1
@@ -129,7 +129,7 @@ BEGIN ATOMIC
                                 ELSE j.e END AS e
                     FROM jsonb_array_elements(invitations) WITH ORDINALITY AS j (e, place) OFFSET 0) AS s OFFSET 0) AS r OFFSET 0) AS n
     ORDER BY n.place;
-END;
+$$;
 COMMENT ON FUNCTION orgusers.read_invitations(jsonb) IS 'Rows of an array of invitations as invite_users() takes it, in their order, with a refusal (SQLSTATE, message, hint) for what is none (OU009, OU201) and for an address that an earlier row has (OU208). Internal';
 
 CREATE FUNCTION orgusers.require_few_spaces(org_id uuid, role_ids uuid[], group_ids uuid[], space_ids uuid[]) RETURNS void
@@ -280,7 +280,7 @@ BEGIN
     INSERT INTO orgusers.invitations (org_id, id, email, first_name, last_name, locale, invited_by, expires_at)
         SELECT insert_invitations.org_id, w.id, w.email, w.first_name, w.last_name, w.locale, orgusers.current_user_id(), insert_invitations.expires_at
         FROM unnest(wanted) w WHERE w.refusal IS NULL
-        ON CONFLICT (org_id, email) WHERE status = 'pending' DO NOTHING;
+        ON CONFLICT DO NOTHING;
     GET DIAGNOSTICS made = ROW_COUNT;
     -- The owner can insert invitations without the organization's lock.
     IF made < due THEN

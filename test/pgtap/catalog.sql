@@ -23,10 +23,11 @@ SELECT is_empty($$SELECT called FROM functions p JOIN pg_language l ON l.oid = p
 -- What each function is labelled; a function that is in no list is volatile, not parallel safe, not strict, and runs as the owner.
 CREATE TEMP TABLE labels (label text, names text);
 INSERT INTO labels VALUES
-    ('immutable', 'audience_functions can_support check_profile checked_domain decode_mailer_key email_cmp email_domain email_eq email_fault email_ge email_gt email_hash email_hash_extended
-        email_in email_le email_lt email_ne email_out invitation_token_eq invitation_token_in invitation_token_ne invitation_token_out invitation_token_recv invitation_token_send
-        is_avatar_url is_locale is_name is_permission_key is_zone_name mail_html mail_placeholders mailer_key_id mails_de mails_en normal_domain price_of_rest require_kind require_pending
-        template_is_valid token_digest token_organization token_text version'),
+    ('immutable', 'audience_functions can_support check_profile checked_domain decode_mailer_key email_cmp email_domain email_eq email_fault email_ge email_gt email_hash
+        email_hash_extended email_in email_le email_lt email_ne email_out invitation_token_eq invitation_token_in invitation_token_ne invitation_token_out
+        invitation_token_recv invitation_token_send is_avatar_url is_invitation_state is_locale is_mail_state is_name is_permission_key is_zone_name mail_html
+        mail_placeholders mailer_key_id mails_de mails_en normal_domain price_of_rest require_kind require_pending template_is_valid token_digest token_organization token_text
+        version'),
     ('stable', 'application_roles assigned_spaces_with billing_addresses billing_contact billing_lines billing_periods billing_statement billing_statement_of
         broken_references can check_policy checked_external_id checked_name current_organization_id current_user_id email_recv email_send explain_access free_seats given_by
         group_ids has_role health_check invitation_by_token is_below is_member join_link_by_token joining_roles known_permissions limit_new_spaces list_audit list_invitations
@@ -36,10 +37,11 @@ INSERT INTO labels VALUES
         role_ids role_names role_to_edit roles_by_groups seat_periods seat_usage seat_usage_of settings_at_start space_ids spaces_with takes_seat templates_in_charge
         tree_refusal wants_seat'),
     -- asked in workers: the identity, and rights, which each worker looks up
-    ('parallel safe', 'assigned_spaces_with audience_functions can can_support current_user_id decode_mailer_key email_cmp email_domain email_eq email_fault email_ge email_gt email_hash
-        email_hash_extended email_in email_le email_lt email_ne email_out email_recv email_send has_role invitation_token_eq invitation_token_in invitation_token_ne invitation_token_out
-        invitation_token_recv invitation_token_send is_avatar_url is_locale is_member is_name is_permission_key is_zone_name mail_html mail_placeholders mailer_key_id mails_de mails_en
-        new_id new_invitation_token normal_domain orgs_reached orgs_with price_of_rest reaches seal_invitation template_is_valid token_digest token_organization token_text version'),
+    ('parallel safe', 'assigned_spaces_with audience_functions can can_support current_user_id decode_mailer_key email_cmp email_domain email_eq email_fault email_ge email_gt
+        email_hash email_hash_extended email_in email_le email_lt email_ne email_out email_recv email_send has_role invitation_token_eq invitation_token_in invitation_token_ne
+        invitation_token_out invitation_token_recv invitation_token_send is_avatar_url is_invitation_state is_locale is_mail_state is_member is_name is_permission_key
+        is_zone_name mail_html mail_placeholders mailer_key_id mails_de mails_en new_id new_invitation_token normal_domain orgs_reached orgs_with price_of_rest reaches
+        seal_invitation template_is_valid token_digest token_organization token_text version'),
     ('leakproof', 'email_eq'),
     ('strict', 'can_support email_cmp email_domain email_eq email_fault email_ge email_gt email_hash email_hash_extended email_in email_le email_lt email_ne email_out
         email_recv email_send invitation_token_eq invitation_token_in invitation_token_ne invitation_token_out invitation_token_recv invitation_token_send is_locale is_name
@@ -48,9 +50,10 @@ INSERT INTO labels VALUES
     ('invoker', 'act_as assigned_spaces_with audience_functions audit_row audit_statement cache_stats can can_support check_now check_profile current_user_id
         decode_mailer_key email_cmp email_domain email_eq email_fault email_ge email_gt email_hash email_hash_extended email_in email_le email_lt email_ne email_out email_recv
         email_send grant_to has_right has_role install_permissions invitation_token_eq invitation_token_in invitation_token_ne invitation_token_out invitation_token_recv
-        invitation_token_send is_avatar_url is_locale is_member is_name is_permission_key is_zone_name lock_organization mail_html mail_placeholders mailer_key_id mails_de
-        mails_en may_grant new_id new_invitation_token normal_domain orgs_reached orgs_with price_of_rest protect_table reaches read_invitations rights_changed seal_invitation
-        sign_out status_now template_is_valid token_digest token_organization token_text unprotect_table user_from_claims version wake_mailer');
+        invitation_token_send is_avatar_url is_invitation_state is_locale is_mail_state is_member is_name is_permission_key is_zone_name lock_organization mail_html
+        mail_placeholders mailer_key_id mails_de mails_en may_grant new_id new_invitation_token normal_domain orgs_reached orgs_with price_of_rest protect_table reaches
+        read_invitations rights_changed seal_invitation sign_out status_now template_is_valid token_digest token_organization token_text unprotect_table user_from_claims
+        version wake_mailer');
 SELECT set_eq(format('SELECT proname::text FROM functions WHERE %s', has), format('SELECT regexp_split_to_table(names, E''\\s+'') FROM labels WHERE label = %L', label), 'functions are labelled as listed: ' || label)
     FROM (VALUES ('immutable', $$provolatile = 'i'$$), ('stable', $$provolatile = 's'$$), ('parallel safe', $$proparallel = 's'$$), ('leakproof', 'proleakproof'),
                  ('strict', 'proisstrict'), ('invoker', 'NOT prosecdef')) AS v (label, has);

@@ -71,7 +71,7 @@ edit("'create_group', 'rename_group',", "'create_group', 'set_group_purpose', 'r
 edit("        ('roles.manage',        'Make,", "        ('groups.describe', 'Say what groups are for'),\n        ('roles.manage',        'Make,");
 edit("'roles.assign,roles.manage,permissions.assign,groups.manage,joining", "'roles.assign,roles.manage,permissions.assign,groups.manage,groups.describe,joining");
 edit("AS in_force\n    FROM pg_policy p JOIN", "AS in_force, c.relowner::regrole AS owner\n    FROM pg_policy p JOIN");
-$script .= join "\n", @last;
+edit("-- src/health/guards.sql\n", join("\n", @last) . "\n-- src/health/guards.sql\n");
 
 # The statement that makes something in the fresh script, for what is there already.
 sub replaced
@@ -81,15 +81,10 @@ sub replaced
 	return "CREATE OR REPLACE$1";
 }
 
-my $row = 'ROW(%s.org_id, %1$s.id, %1$s.name, %1$s.purpose)';
 my @upgrade = (
 	'SET LOCAL search_path = pg_catalog, pg_temp;',
 	"ALTER TABLE orgusers.groups ADD COLUMN $column;",
 	@beside_groups,
-	# It names the columns.
-	'DROP TRIGGER audit_update ON orgusers.groups; CREATE TRIGGER audit_update AFTER UPDATE ON orgusers.groups FOR EACH ROW'
-	  . sprintf(" WHEN (record_image_ne($row, ", 'OLD') . sprintf("$row)) EXECUTE FUNCTION orgusers.audit_row('org_id', '', '{}', '{org_id,id}');", 'NEW'),
-	q{COMMENT ON TRIGGER audit_update ON orgusers.groups IS 'Writes the audit trail';},
 	@new,
 	(map { replaced('FUNCTION', "orgusers.$_") } qw(audience_functions install_permissions install_plans_and_groups)),
 	replaced('VIEW', 'orgusers.protected_tables'),
@@ -99,7 +94,9 @@ my @upgrade = (
 	# What grants.sql does for everything in the fresh script.
 	'REVOKE ALL ON FUNCTION orgusers.set_group_purpose(uuid, text, text) FROM PUBLIC;',
 	'REVOKE ALL ON TABLE orgusers.group_links FROM PUBLIC;',
-	@last);
+	@last,
+	'DELETE FROM orgusers.guards;',
+	$script =~ /^(INSERT INTO orgusers.guards .*;)$/m);
 
 # Writes a file of the trial version.
 sub install
