@@ -143,18 +143,18 @@ BEGIN ATOMIC
         SELECT 'function', p.oid::regprocedure::text, pg_get_functiondef(p.oid) FROM pg_proc p WHERE p.pronamespace = 'orgusers'::regnamespace
     ) AS g;
 END;
-COMMENT ON FUNCTION orgusers.present_guards() IS 'What keeps the promises in the catalogs now, each with a hash of its definition as this major version of the server spells it: triggers, constraints, unique indexes, policies, columns, views and functions. Internal';
+COMMENT ON FUNCTION orgusers.present_guards() IS 'What keeps the promises in the catalogs now, each with a hash of its definition as this cluster spells it: triggers, constraints, unique indexes, policies, columns, views and functions. Internal';
 
 -- Made with the extension, so not dumped either; filled by guards.sql, when all is there.
 CREATE TABLE orgusers.guards (
     kind       text NOT NULL,
     name       text NOT NULL,
     definition text NOT NULL,
-    server     integer NOT NULL DEFAULT current_setting('server_version_num')::integer / 10000,
+    cluster    bigint NOT NULL DEFAULT (pg_control_system()).system_identifier,
     PRIMARY KEY (kind, name)
 );
 COMMENT ON TABLE orgusers.guards IS 'What present_guards() has said when the extension was installed or updated: health_check() compares the two';
-COMMENT ON COLUMN orgusers.guards.server IS 'Major version of that server; another one spells definitions otherwise, and then only the names are compared';
+COMMENT ON COLUMN orgusers.guards.cluster IS 'System identifier of that cluster: pg_upgrade makes another, which can spell definitions otherwise, and then only the names are compared';
 
 CREATE FUNCTION orgusers.health_check(thorough boolean DEFAULT false)
     RETURNS TABLE (severity text, finding text, detail text, hint text)
@@ -219,7 +219,7 @@ BEGIN
                'Drop what was added, and make anew what the extension''s script makes.'
         FROM orgusers.guards g FULL JOIN orgusers.present_guards() n USING (kind, name)
         WHERE n.name IS NULL OR (g.name IS NULL AND kind = 'policy')
-           OR (n.definition <> g.definition AND g.server = current_setting('server_version_num')::integer / 10000)
+           OR (n.definition <> g.definition AND g.cluster = (pg_control_system()).system_identifier)
         ORDER BY kind, name;
     RETURN QUERY
         SELECT 'error', 'a trigger of the extension does not fire', format('Trigger %I on %s%s.', t.tgname, t.tgrelid::regclass,

@@ -179,11 +179,11 @@ SELECT healthy('how a session has things spelled changes no definition');
 SET LOCAL quote_all_identifiers = off;
 RESET timezone;
 RESET datestyle;
-UPDATE orgusers.guards SET server = server - 1, definition = 'x' WHERE kind <> 'trigger';
-SELECT healthy('another major version spells definitions otherwise');
+UPDATE orgusers.guards SET cluster = cluster - 1, definition = 'x' WHERE kind <> 'trigger';
+SELECT healthy('after pg_upgrade definitions can be spelled otherwise');
 SELECT finds('but names are names', 'DROP POLICY seen ON orgusers.users', 'error', 'a guard of the extension is missing or changed', 'The policy seen on orgusers.users is missing.',
     (SELECT format('CREATE POLICY seen ON orgusers.users FOR SELECT USING (%s)', pg_get_expr(polqual, polrelid)) FROM pg_policy WHERE polrelid = 'orgusers.users'::regclass));
-UPDATE orgusers.guards g SET server = n.server, definition = p.definition FROM orgusers.present_guards() p, (SELECT server FROM orgusers.guards WHERE kind = 'trigger' LIMIT 1) n WHERE (p.kind, p.name) = (g.kind, g.name);
+UPDATE orgusers.guards g SET cluster = n.cluster, definition = p.definition FROM orgusers.present_guards() p, (SELECT cluster FROM orgusers.guards WHERE kind = 'trigger' LIMIT 1) n WHERE (p.kind, p.name) = (g.kind, g.name);
 SELECT finds('a disabled trigger', 'ALTER TABLE orgusers.memberships DISABLE TRIGGER seats', 'error',
     'a trigger of the extension does not fire', 'Trigger seats on orgusers.memberships.', 'ALTER TABLE orgusers.memberships ENABLE TRIGGER seats');
 SELECT finds('a trigger for replicas only', 'ALTER TABLE orgusers.memberships ENABLE REPLICA TRIGGER audit_update', 'error',
