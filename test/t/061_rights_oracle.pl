@@ -2,6 +2,8 @@
 # plain joins over the tables say, at the same moment.
 #
 # The history follows from the seed: ORGUSERS_SEED=n repeats it.  ORGUSERS_CASES=n sets the number of answers to compare.
+# With ORGUSERS_FLUSHED=1 the sessions that answer lose every cache of the server whenever they could, which only a server
+# with assertions can do to them.
 
 use strict;
 use warnings;
@@ -240,6 +242,10 @@ push @changes, (
 push @changes, (@changes[ 0 .. 5, $old .. $old + 5, $older .. $older + 2 ]) x 3;
 
 my @readers = map { { psql => WarmSession->new($node), level => undef } } 1 .. 4;
+if ($ENV{ORGUSERS_FLUSHED})
+{
+	$_->{psql}->must('SET debug_discard_caches = 1') for @readers;
+}
 my $writer = WarmSession->new($node);
 my $oracle = WarmSession->new($node);
 
