@@ -215,6 +215,20 @@ refused_for_good(const smtp_session *session)
 }
 
 /*
+ * Stops listening to the server: libcurl would wait two minutes for the answer
+ * to its QUIT, and count that against the next mail.
+ */
+static void
+stop_listening(smtp_session *session)
+{
+	curl_socket_t socket;
+
+	if (curl_easy_getinfo(session->curl, CURLINFO_ACTIVESOCKET, &socket) == CURLE_OK &&
+		socket != CURL_SOCKET_BAD)
+		shutdown(socket, SHUT_RD);
+}
+
+/*
  * deliver_message
  *		Hands a message to the SMTP server.
  *
@@ -257,6 +271,8 @@ deliver_message(smtp_session *session, const char *from, const char *to,
 
 	if (code == CURLE_OK)
 		return DELIVERY_DONE;
+	if (code == CURLE_OPERATION_TIMEDOUT)
+		stop_listening(session);
 	snprintf(error, error_size, "%s%s%s", curl_easy_strerror(code),
 			 session->reply[0] != '\0' ? "; last reply: " : "", session->reply);
 	return refused_for_good(session) ? DELIVERY_PERMANENT : DELIVERY_TEMPORARY;
@@ -269,14 +285,9 @@ deliver_message(smtp_session *session, const char *from, const char *to,
 void
 deliver_close(smtp_session *session)
 {
-	curl_socket_t socket;
-
 	if (session == NULL)
 		return;
-	/* libcurl would wait two minutes for the answer to its QUIT. */
-	if (curl_easy_getinfo(session->curl, CURLINFO_ACTIVESOCKET, &socket) == CURLE_OK &&
-		socket != CURL_SOCKET_BAD)
-		shutdown(socket, SHUT_RD);
+	stop_listening(session);
 	curl_easy_cleanup(session->curl);
 	free(session->url);
 	free(session);

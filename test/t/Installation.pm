@@ -112,14 +112,14 @@ SELECT 'token ' || substring(orgusers.invitation_link(org_id, id) FROM '#(.*)') 
 	return ($token, $join);
 }
 
-# Number and hash of the rows of every table of the extension.  The epoch is left out: it counts the takings of
+# Number and hash of the rows of every table of the extension that are dumped.  The epoch is left out: it counts the takings of
 # a lock, also by the restore.
 our $contents = q{
 	SELECT string_agg(c.relname || ' ' || (xpath('/row/rows/text()', query_to_xml(format(
 			'SELECT count(*) || %L || coalesce(md5(string_agg(r::text, %L ORDER BY r::text)), %L) AS rows FROM (SELECT %s FROM orgusers.%I t %s) r', ' ', '|', '',
 			CASE c.relname WHEN 'organizations' THEN 'id, parent_id, root_id, name, external_id, policy, time_zone, created_at' ELSE 't.*' END, c.relname,
 			CASE c.relname WHEN 'assertion_keys' THEN 'WHERE algorithm <> ''HS256''' END), true, true, '')))[1]::text, E'\n' ORDER BY c.relname)
-		FROM pg_class c WHERE c.relnamespace = 'orgusers'::regnamespace AND c.relkind = 'r' AND c.relname <> 'installation'};
+		FROM pg_class c WHERE c.relnamespace = 'orgusers'::regnamespace AND c.relkind = 'r' AND c.relname NOT IN ('installation', 'guards')};
 # Who may do what with the extension's objects, and with the application's table.
 our $acls = q{
 	SELECT string_agg(x, E'\n' ORDER BY x) FROM (
