@@ -37,7 +37,7 @@ use CrashRoom;
 
 my $rounds = $ENV{ORGUSERS_DISK_ROUNDS} || 1;
 my $room = CrashRoom->new('disk', initdb => ['--wal-segsize=1'],
-	conf => "max_prepared_transactions = 10\nrestart_after_crash = on\nmin_wal_size = 2MB\nmax_wal_size = 8MB");
+	conf => "max_prepared_transactions = 10\nrestart_after_crash = on\nwal_level = replica\nmin_wal_size = 2MB\nmax_wal_size = 8MB");
 my $data = $room->{node}->data_dir;
 my (@errors, %rounds, %faulty, $mailer);
 
