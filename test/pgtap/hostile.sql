@@ -35,8 +35,9 @@ END $$;
 SELECT is(pg_temp.answer(format('SELECT orgusers.%I()', p.proname)),
         CASE WHEN p.prolang = (SELECT oid FROM pg_language WHERE lanname = 'c') THEN '39P01' ELSE '0A000' END, p.proname || ' is no trigger''s call')
     FROM pg_proc p WHERE p.pronamespace = 'orgusers'::regnamespace AND p.prorettype = 'trigger'::regtype ORDER BY p.proname;
-SELECT is(pg_temp.answer(format('SELECT orgusers.%I(%s)', p.proname, (SELECT string_agg('NULL::' || t::regtype, ', ') FROM unnest(p.proargtypes) t))),
-        CASE WHEN 'internal'::regtype = ANY (p.proargtypes::oid[]) THEN '42846' ELSE 'NULL' END, p.oid::regprocedure || ' of NULLs')
+-- Releases of PostgreSQL refuse a value of the type internal in one way or another.
+SELECT matches(pg_temp.answer(format('SELECT orgusers.%I(%s)', p.proname, (SELECT string_agg('NULL::' || t::regtype, ', ') FROM unnest(p.proargtypes) t))),
+        CASE WHEN 'internal'::regtype = ANY (p.proargtypes::oid[]) THEN '^(42846|0A000)$' ELSE '^NULL$' END, p.oid::regprocedure || ' of NULLs')
     FROM pg_proc p WHERE p.pronamespace = 'orgusers'::regnamespace AND p.proargtypes::oid[] && ARRAY['internal', 'cstring']::regtype[]::oid[] ORDER BY p.oid::regprocedure::text;
 -- Triggers of the extension on a table that has nothing of what they are about
 CREATE TABLE pg_temp.odd (x int);
