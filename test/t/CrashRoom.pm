@@ -276,6 +276,15 @@ sub terminate_load
 	return $self->end_load;
 }
 
+# Whether the machine's first process takes note of the death of orphans; else they stay, and no server starts where one was.
+sub orphans_are_reaped
+{
+	my $orphan = `sleep 0.1 >/dev/null & echo \$!`;
+	my $until = time + 15;
+	sleep 0.1 while kill(0, $orphan) && time < $until;
+	return !kill 0, $orphan;
+}
+
 # The server's processes other than the postmaster, which stands still from now on so that it starts no more.
 sub halt_postmaster
 {
