@@ -62,6 +62,12 @@ ignore_startup_parameters = extra_float_digits
 INI
 my $pooler = '/usr/sbin/pgbouncer';
 system_or_bail($pooler, '-q', '-d', "$dir/pgbouncer.ini");
+# It listens a moment after it has gone to the background.
+foreach (1 .. 100)
+{
+	last if system('psql', '-qX', '-o', '/dev/null', '-h', $dir, '-p', $port, '-U', 'pooled_server', '-d', 'postgres', '-c', 'SELECT 1') == 0;
+	select undef, undef, undef, 0.1;
+}
 END { kill 'TERM', slurp_file("$dir/pid") if defined $dir && -s "$dir/pid"; }
 
 sub pgbench
