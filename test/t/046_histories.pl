@@ -27,8 +27,8 @@ append_to_file($ENV{ORGUSERS_RESULTS}, join '', map { "$_\n" } $histories->resul
 
 is($histories->failures, '', 'what must hold holds');
 is(join("\n", $histories->unexplained), '', 'transactions of one call do not deadlock');
-# In a single one the organizations can be deleted soon.
-$wanted < 4 or cmp_ok($histories->{done}{$_} || 0, '>', 0, "some succeeded: $_") for qw(invite accept token join remove roles demote d_roles);
+# Of about seventy; a single history has had more than forty in every mix.
+cmp_ok(scalar keys %{ $histories->{done} }, '>', 30, 'many kinds of steps succeeded');
 is($histories->while_a_commit_lingers, 'OU002', 'what a commit takes away is gone behind the lock, even before it has told everybody');
 $histories->finish;
 done_testing();

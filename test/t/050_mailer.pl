@@ -263,16 +263,21 @@ is($room->sql("SELECT string_agg(status || ' ' || attempts || ' ' || n, ', ' ORD
 
 # Two mailers at once, and a batch that outlasts its lease.
 $room->forget;
-$smtp = $room->smtp('--delay', '0.02');
+$smtp = $room->smtp('--brief', '--delay', '0.02');
 my @mailers = map { $room->start_mailer($smtp, '--batch', '3') } 1 .. 2;
-$room->sql("SELECT orgusers.enqueue_mail('$MailRoom::ORG', 'user_removed', ('u' || i || '\@example.com')::orgusers.email, NULL, 'en', '{}')"
-	  . ' FROM generate_series(1, 100) i');
-ok(MailRoom::wait_until(sub { $room->sql("SELECT count(*) FROM orgusers.mail_outbox WHERE status = 'sent'") == 100 }), 'all is sent');
+my $mails = 0;
+while ($mails < 1000 && grep { slurp_file($_->{log}) =~ tr/\n// < 10 } @mailers)
+{
+	$mails += 100;
+	$room->sql("SELECT orgusers.enqueue_mail('$MailRoom::ORG', 'user_removed', ('u' || i || '\@example.com')::orgusers.email, NULL, 'en', '{}')"
+		  . ' FROM generate_series(1, 100) i');
+	ok(MailRoom::wait_until(sub { $room->sql("SELECT count(*) FROM orgusers.mail_outbox WHERE status = 'sent'") == $mails }), 'all is sent');
+}
+cmp_ok(slurp_file($_->{log}) =~ tr/\n//, '>=', 10, 'both had their share') foreach @mailers;
 is($room->stop($_, 'TERM'), 0, 'stopped') foreach @mailers;
 my %seen;
-$seen{ $_->{to}[0] }++ foreach $room->mails($smtp);
-is(join(' ', scalar(keys %seen), scalar($room->mails($smtp))), '100 100', 'each mail once');
-cmp_ok(slurp_file($_->{log}) =~ tr/\n//, '>', 10, 'both had their share') foreach @mailers;
+$seen{ $_->{message_id} }++ foreach $room->mails($smtp);
+is(join(' ', scalar(keys %seen), scalar($room->mails($smtp))), "$mails $mails", 'each mail once');
 
 $room->forget;
 $smtp = $room->smtp('--delay', '2');

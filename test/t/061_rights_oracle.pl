@@ -285,6 +285,10 @@ sub compare
 	return;
 }
 
+# At the beginning there is every kind of right, whatever the seed.
+compare('at the beginning', $readers[0], $oracle, $_) for @users;
+cmp_ok($count{$_}, '>', 0, "at the beginning: $_") for 'true', 'in some spaces', 'reached';
+
 my $started = time;
 while ($cases < $wanted && @wrong < 3)
 {
@@ -344,9 +348,6 @@ while ($cases < $wanted && @wrong < 3)
 }
 diag(sprintf('%d answers compared in %.0f s: %s', $cases, time - $started, join(', ', map { "$count{$_} $_" } sort keys %count)));
 is(join("\n\n", @wrong), '', 'sessions answer as the reference does');
-cmp_ok($count{true}, '>', $count{looks} / 4, 'many answers were yes');
-cmp_ok($count{'in some spaces'}, '>', $count{looks} / 4, 'many for some spaces only');
-cmp_ok($count{reached}, '>', 0, 'organizations were reached from an account above only');
 cmp_ok($count{changes}, '>', $count{transactions} / 2, 'most changes were made');
 $_->quit for $writer, $oracle, map { $_->{psql} } @readers;
 done_testing();
