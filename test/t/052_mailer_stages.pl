@@ -40,7 +40,7 @@ foreach (
 	(map { [ $_, '421 4.3.2 later', $_ eq 'ehlo' ? 'sent' : 'queued' ] } @stages),
 	(map { [ $_, '554 5.3.2 never', $_ =~ /connect|mail/ ? 'queued' : $_ eq 'ehlo' ? 'sent' : 'dead' ] } @stages),
 	(map { [ $_, 'cut', 'queued' ] } @stages),
-	(map { [ $_, 'hang', 'queued' ] } $ENV{ORGUSERS_LONG} ? @stages : qw(ehlo data)),
+	(map { [ $_, 'hang', 'queued' ] } $ENV{ORGUSERS_LONG} ? @stages : qw(ehlo message)),
 	# When the server has taken the mail, or has refused it, how it says good-bye does not matter.
 	(map { [ 'quit', $_, 'sent' ] } '421 4.3.2 later', '554 5.3.2 never', 'cut', 'hang'),
 	[ 'rcpt', "554 5.3.2 never\nquit hang", 'dead' ])
