@@ -459,7 +459,7 @@ meanwhile('what ExecutorFinish does', "WITH u AS (UPDATE notes SET allowed = org
 	# Memory that the system denies.
 	SKIP:
 	{
-		skip 'no prlimit', 1 if system('prlimit --version >/dev/null 2>&1') != 0;
+		skip 'prlimit, of util-linux, is not installed', 1 if system('prlimit --version >/dev/null 2>&1') != 0;
 		skip 'a sanitizer ends the process when memory is denied', 1 if ($ENV{COPT} // '') =~ /-fsanitize/;
 		$reader->quit;
 		my %denied;

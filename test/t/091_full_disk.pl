@@ -2,6 +2,7 @@
 # everything goes on, with nothing half done or lost.
 #
 # The disk is a small file system in memory, mounted in a namespace of this test's own, where root's rights are not needed.
+# Where the machine refuses such namespaces, the test is skipped, or fails if ORGUSERS_LONG is set.
 
 use strict;
 use warnings;
@@ -18,9 +19,11 @@ BEGIN
 		require File::Temp;
 		my $directory = File::Temp::tempdir('orgusers-small-XXXXXX', TMPDIR => 1, CLEANUP => 1);
 		my @mount = ('unshare', '--user', '--map-root-user', '--mount');
-		if (system("@mount mount -t tmpfs -o size=1m tmpfs $directory 2>/dev/null") != 0)
+		my $refusal = `@mount mount -t tmpfs -o size=1m tmpfs $directory 2>&1`;
+		if ($? != 0)
 		{
-			my $why = 'no file system can be mounted here: unshare --user --mount is refused';
+			my $why = "no file system can be mounted here, for which users other than root need namespaces of their own: $refusal";
+			chomp $why;
 			die "$why\n" if $ENV{ORGUSERS_LONG};
 			plan skip_all => $why;
 		}
