@@ -65,7 +65,10 @@ server_from_source() {
     if [ ! -e "$cache/built-$major" ]; then
         apt=$work/apt
         mkdir -p "$apt/sources" "$apt/lists/partial" "$apt/cache/archives/partial"
-        cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null | sed -n 's/^deb\([ \t]\)/deb-src\1/p' >"$apt/sources/source.list"
+        # In the one form or the other; a system may have no file of either.
+        for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
+            [ ! -e "$file" ] || sed -n 's/^deb\([ \t]\)/deb-src\1/p' "$file" >>"$apt/sources/source.list"
+        done
         for file in /etc/apt/sources.list.d/*.sources; do
             [ ! -e "$file" ] || sed 's/^Types:.*/Types: deb-src/' "$file" >"$apt/sources/$(basename "$file")"
         done
