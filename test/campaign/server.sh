@@ -61,7 +61,7 @@ server_from_source() {
     pgtap=$("${PG_CONFIG:-pg_config}" --sharedir)/extension
     cache=${ORGUSERS_CACHE:-$work/cache}
     mkdir -p "$cache"
-    install_packages gcc make perl bison flex valgrind bzip2 libc6-dev
+    install_packages gcc make perl bison flex valgrind bzip2 libc6-dev libxml2-dev pkg-config
     if [ ! -e "$cache/built-$major" ]; then
         apt=$work/apt
         mkdir -p "$apt/sources" "$apt/lists/partial" "$apt/cache/archives/partial"
@@ -86,7 +86,7 @@ server_from_source() {
         (
             cd "$cache/build-$major"
             "$cache/$release/configure" --prefix="$cache/server-$major" --enable-cassert --enable-debug --enable-tap-tests \
-                --without-readline --without-zlib --without-icu CFLAGS='-Og -g' CPPFLAGS=-DUSE_VALGRIND
+                --with-libxml --without-readline --without-zlib --without-icu CFLAGS='-Og -g' CPPFLAGS=-DUSE_VALGRIND
             make -s -j"$(nproc)" world-bin
             make -s install-world-bin
         ) >"$cache/build.log" 2>&1 || { tail -n 50 "$cache/build.log"; exit 1; }
