@@ -39,16 +39,20 @@ copy_server() {
 # initdb's own do not.
 server_runs_with() {
     mv "$bindir/postgres" "$bindir/postgres.bare"
+    # By the script's own place: tests that install another version copy all of it.
     cat >"$bindir/postgres" <<SCRIPT
 #!/bin/sh
 case \$1 in
-    -D) exec $* '$bindir/postgres.bare' "\$@" ;;
-    *) exec '$bindir/postgres.bare' "\$@" ;;
+    -D) exec $* "\$(dirname "\$0")/postgres.bare" "\$@" ;;
+    *) exec "\$(dirname "\$0")/postgres.bare" "\$@" ;;
 esac
 SCRIPT
     # A restart would run the program that ran before, without the command.
     mv "$bindir/pg_ctl" "$bindir/pg_ctl.bare"
-    printf '#!/bin/sh\nexec "%s/pg_ctl.bare" -p "%s/postgres" "$@"\n' "$bindir" "$bindir" >"$bindir/pg_ctl"
+    cat >"$bindir/pg_ctl" <<'SCRIPT'
+#!/bin/sh
+exec "$(dirname "$0")/pg_ctl.bare" "$@" -p "$(dirname "$0")/postgres"
+SCRIPT
     chmod 755 "$bindir/postgres" "$bindir/pg_ctl"
 }
 
