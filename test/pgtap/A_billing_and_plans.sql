@@ -13,18 +13,6 @@ DO $$ BEGIN
     PERFORM act('ann');
 END $$;
 
--- Tries a statement as the owner, up to what a commit would check, and takes it back.
-CREATE FUNCTION pg_temp.tried(statement text) RETURNS text LANGUAGE plpgsql SECURITY DEFINER AS $$
-BEGIN
-    BEGIN
-        PERFORM public.and_commit(statement);
-        RAISE EXCEPTION 'taken back' USING ERRCODE = 'ZZ000';
-    EXCEPTION
-        WHEN SQLSTATE 'ZZ000' THEN RETURN 'allowed';
-        WHEN OTHERS THEN RETURN SQLSTATE;
-    END;
-END $$;
-
 -- A statement on one line.
 CREATE FUNCTION pg_temp.line(statement text) RETURNS text LANGUAGE sql AS $$ SELECT regexp_replace(statement, '\s+', ' ', 'g') $$;
 
@@ -46,7 +34,7 @@ SELECT throws_ok($$SELECT orgusers.invite_user(org('Acme'), 'fay@example.org')$$
 
 -- Direct DML by the owner
 RESET ROLE;
-SELECT is(pg_temp.tried(s), 'OU301', 'A6: refused: ' || pg_temp.line(s)) FROM (VALUES
+SELECT is(tried(s), 'OU301', 'A6: refused: ' || pg_temp.line(s)) FROM (VALUES
     ($$INSERT INTO orgusers.memberships (org_id, user_id) VALUES (org('Acme'), person('dan'))$$),
     ($$INSERT INTO orgusers.memberships (org_id, user_id, status) SELECT org('Acme'), person(who), 'active' FROM unnest(ARRAY['dan', 'fay', 'gus']) who$$),
     ($$INSERT INTO orgusers.memberships (org_id, user_id) VALUES (org('Acme'), person('bob')), (org('Acme'), person('dan')) ON CONFLICT DO NOTHING$$),
@@ -63,7 +51,7 @@ SELECT is(pg_temp.tried(s), 'OU301', 'A6: refused: ' || pg_temp.line(s)) FROM (V
     ($$SET CONSTRAINTS ALL DEFERRED; INSERT INTO orgusers.memberships (org_id, user_id) VALUES (org('Acme'), person('dan'))$$),
     ($$SET CONSTRAINTS ALL DEFERRED; INSERT INTO orgusers.memberships (org_id, user_id) VALUES (org('Acme'), person('dan')); SET CONSTRAINTS ALL IMMEDIATE$$),
     ($$ALTER TABLE orgusers.memberships ADD CONSTRAINT x CHECK (true); INSERT INTO orgusers.memberships (org_id, user_id) VALUES (org('Acme'), person('dan'))$$)) AS v (s);
-SELECT is(pg_temp.tried(s), 'allowed', 'A6: allowed: ' || pg_temp.line(s)) FROM (VALUES
+SELECT is(tried(s), 'allowed', 'A6: allowed: ' || pg_temp.line(s)) FROM (VALUES
     ($$DELETE FROM orgusers.memberships WHERE user_id = person('cyd'); INSERT INTO orgusers.memberships (org_id, user_id) VALUES (org('Acme'), person('dan'))$$),
     ($$WITH gone AS (DELETE FROM orgusers.memberships WHERE user_id = person('cyd'))
         INSERT INTO orgusers.memberships (org_id, user_id) VALUES (org('Acme'), person('dan'))$$),
@@ -82,7 +70,7 @@ BEGIN
     END IF;
     RETURN public.person(who);
 END $$;
-SELECT is(pg_temp.tried(s), 'OU301', 'A6: refused: ' || pg_temp.line(s)) FROM (VALUES
+SELECT is(tried(s), 'OU301', 'A6: refused: ' || pg_temp.line(s)) FROM (VALUES
     ($$INSERT INTO orgusers.memberships (org_id, user_id) SELECT org('Other'), pg_temp.brings(org('Other'), who, NULL) FROM unnest(ARRAY['ann', 'bob', 'cyd', 'dan']) who$$),
     ($$INSERT INTO orgusers.memberships (org_id, user_id) SELECT org('Other'), pg_temp.brings(org('Other'), who, 'gus') FROM unnest(ARRAY['ann', 'bob', 'cyd', 'dan']) who$$),
     ($$INSERT INTO orgusers.memberships (org_id, user_id, status, deactivated_at) SELECT org('Other'), person(who), 'deactivated', now() FROM unnest(ARRAY['ann', 'bob', 'cyd', 'dan']) who;
@@ -93,12 +81,12 @@ SELECT is(pg_temp.tried(s), 'OU301', 'A6: refused: ' || pg_temp.line(s)) FROM (V
 
 -- An application's own trigger may change what an UPDATE did not name.
 CREATE FUNCTION pg_temp.always_active() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.status := 'active'; NEW.deactivated_at := NULL; RETURN NEW; END $$;
-SELECT is(pg_temp.tried($$INSERT INTO orgusers.memberships (org_id, user_id, status, deactivated_at) VALUES (org('Acme'), person('dan'), 'deactivated', now());
+SELECT is(tried($$INSERT INTO orgusers.memberships (org_id, user_id, status, deactivated_at) VALUES (org('Acme'), person('dan'), 'deactivated', now());
     CREATE TRIGGER always_active BEFORE UPDATE ON orgusers.memberships FOR EACH ROW EXECUTE FUNCTION pg_temp.always_active();
     UPDATE orgusers.memberships SET invited_by = person('ann')$$), 'OU301', 'A6: refused: a trigger that reactivates users on an UPDATE of something else');
 
 -- Savepoints: what was counted in one that is rolled back is counted again.
-SELECT is(pg_temp.tried($$DO $d$ BEGIN
+SELECT is(tried($$DO $d$ BEGIN
         DELETE FROM orgusers.memberships WHERE user_id = person('cyd');
         BEGIN
             INSERT INTO orgusers.memberships (org_id, user_id) VALUES (org('Acme'), person('dan'));
@@ -107,7 +95,7 @@ SELECT is(pg_temp.tried($$DO $d$ BEGIN
         END;
         INSERT INTO orgusers.memberships (org_id, user_id) VALUES (org('Acme'), person('dan'));
     END $d$ $$), 'allowed', 'A6: a refused savepoint holds no seat');
-SELECT is(pg_temp.tried($$DO $d$ BEGIN
+SELECT is(tried($$DO $d$ BEGIN
         DELETE FROM orgusers.memberships WHERE user_id = person('cyd');
         BEGIN
             INSERT INTO orgusers.memberships (org_id, user_id) VALUES (org('Acme'), person('dan'));
@@ -116,7 +104,7 @@ SELECT is(pg_temp.tried($$DO $d$ BEGIN
         END;
         INSERT INTO orgusers.memberships (org_id, user_id) VALUES (org('Acme'), person('dan')), (org('Acme'), person('fay'));
     END $d$ $$), 'OU301', 'A6: nor does one that was rolled back lend one');
-SELECT is(pg_temp.tried($$DO $d$ BEGIN
+SELECT is(tried($$DO $d$ BEGIN
         BEGIN
             DELETE FROM orgusers.memberships WHERE user_id = person('cyd');
             INSERT INTO orgusers.memberships (org_id, user_id) VALUES (org('Acme'), person('dan'));
@@ -125,7 +113,7 @@ SELECT is(pg_temp.tried($$DO $d$ BEGIN
         END;
         INSERT INTO orgusers.memberships (org_id, user_id) VALUES (org('Acme'), person('dan'));
     END $d$ $$), 'OU301', 'A6: nor is a removal that was rolled back one');
-SELECT is(pg_temp.tried($$SET CONSTRAINTS orgusers.seats DEFERRED;
+SELECT is(tried($$SET CONSTRAINTS orgusers.seats DEFERRED;
         DELETE FROM orgusers.memberships WHERE user_id = person('cyd');
         INSERT INTO orgusers.memberships (org_id, user_id) VALUES (org('Acme'), person('dan'));
         SET CONSTRAINTS orgusers.seats IMMEDIATE;
@@ -135,9 +123,9 @@ SELECT is(pg_temp.tried($$SET CONSTRAINTS orgusers.seats DEFERRED;
 -- COPY
 SELECT current_setting('data_directory') || '/pgtap_copy' AS file \gset
 COPY (SELECT org('Acme'), person(who) FROM unnest(ARRAY['dan', 'fay']) who) TO :'file';
-SELECT is(pg_temp.tried(format('COPY orgusers.memberships (org_id, user_id) FROM %L', :'file')), 'OU301', 'A6: refused: COPY');
+SELECT is(tried(format('COPY orgusers.memberships (org_id, user_id) FROM %L', :'file')), 'OU301', 'A6: refused: COPY');
 COPY (SELECT org('Other'), person(who) FROM unnest(ARRAY['dan', 'fay']) who) TO :'file';
-SELECT is(pg_temp.tried(format('COPY orgusers.memberships (org_id, user_id) FROM %L', :'file')), 'allowed', 'A6: COPY up to the seats is not');
+SELECT is(tried(format('COPY orgusers.memberships (org_id, user_id) FROM %L', :'file')), 'allowed', 'A6: COPY up to the seats is not');
 SELECT is(active('Acme'), 'ann bob cyd', 'A6: after all this there are the same three users');
 
 -- Reactivation
@@ -208,7 +196,7 @@ SELECT throws_ok($$SELECT orgusers.remove_user(org('Acme'), person('cyd'))$$, 'O
 SELECT is((SELECT billing_admin FROM orgusers.billing_contact(org('Acme'))), 'Cyd', 'A8: and stays');
 SELECT lives_ok($$SELECT orgusers.reactivate_user(org('Acme'), person('bob'))$$, 'A8: back to where it was');
 RESET ROLE;
-SELECT is(pg_temp.tried(s), code, format('A8: as the owner, %s: %s', code, pg_temp.line(s))) FROM (VALUES
+SELECT is(tried(s), code, format('A8: as the owner, %s: %s', code, pg_temp.line(s))) FROM (VALUES
     ('OU302', $$UPDATE orgusers.memberships SET status = 'deactivated', deactivated_at = now() WHERE user_id = person('cyd')$$),
     ('OU302', $$UPDATE orgusers.memberships SET status = 'deactivated', deactivated_at = now() WHERE user_id = person('bob'); UPDATE orgusers.subscriptions SET billing_admin_id = person('bob') WHERE paid$$),
     ('OU302', $$UPDATE orgusers.subscriptions SET billing_admin_id = person('bob') WHERE paid; UPDATE orgusers.memberships SET status = 'deactivated', deactivated_at = now() WHERE user_id = person('bob')$$),
@@ -271,7 +259,7 @@ SELECT is((SELECT plan FROM (SELECT act('ann')) a, orgusers.billing_contact(org(
 SELECT lives_ok($$SELECT orgusers.set_plan(org('Acme'), 'paid')$$, 'A3: the plan it has, without naming the billing admin');
 SELECT is((SELECT billing_admin FROM orgusers.billing_contact(org('Acme'))), 'Bob', 'A3: keeps the one there is');
 RESET ROLE;
-SELECT is(pg_temp.tried(s), code, format('A6: as the owner, %s: %s', code, pg_temp.line(s))) FROM (VALUES
+SELECT is(tried(s), code, format('A6: as the owner, %s: %s', code, pg_temp.line(s))) FROM (VALUES
     ('OU301', $$UPDATE orgusers.subscriptions SET plan = 'free', paid = false, billing_admin_id = NULL WHERE org_id = org('Acme')$$),
     ('OU301', $$DELETE FROM orgusers.subscriptions WHERE org_id = org('Acme'); INSERT INTO orgusers.subscriptions (org_id, plan, paid) VALUES (org('Acme'), 'free', false)$$),
     ('OU301', $$DELETE FROM orgusers.subscriptions WHERE org_id = org('Other'); UPDATE orgusers.subscriptions SET org_id = org('Other'), billing_admin_id = person('eve') WHERE org_id = org('Acme');

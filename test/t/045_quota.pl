@@ -4,8 +4,8 @@ use strict;
 use warnings;
 
 use PostgreSQL::Test::Cluster;
-use PostgreSQL::Test::Utils;
 use Test::More;
+use WarmSession;
 
 my ($clients, $tries, $most) = (6, 15, 50);
 my $admin = '00000000-0000-0000-0000-00000000000a';
@@ -32,7 +32,7 @@ DO \$\$ BEGIN PERFORM orgusers.act_as('$admin'); $founding END \$\$;
 # Each client invites addresses of its own, sends one again now and then, and rolls some back.
 for my $level (sort keys %org)
 {
-	my (@running, %count);
+	my @sessions = map { WarmSession->new($node) } 1 .. $clients;
 	for my $client (1 .. $clients)
 	{
 		my $script = "\\o /dev/null\nSET orgusers.user_id = '$admin';\n";
@@ -44,18 +44,11 @@ for my $level (sort keys %org)
 			  : "orgusers.invite_user('$org{$level}', 'c$client.t$try\@example.org')";
 			$script .= "BEGIN ISOLATION LEVEL $level;\nSELECT $call;\n\\echo try :SQLSTATE\nSELECT pg_sleep(0.002);\n$end;\n";
 		}
-		my $file = "$PostgreSQL::Test::Utils::tmp_check/quota_$client";
-		append_to_file("$file.sql", $script);
-		push @running, { file => $file, handle => IPC::Run::start(
-			[ 'psql', '-qXAt', '-d', $node->connstr('postgres'), '-f', "$file.sql" ], '>', "$file.out", '2>', "$file.err",
-			IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default)) };
+		$sessions[ $client - 1 ]->send($script);
 	}
-	for my $run (@running)
-	{
-		$run->{handle}->finish or BAIL_OUT('psql: ' . slurp_file("$run->{file}.err"));
-		$count{$_}++ for slurp_file("$run->{file}.out") =~ /^try (\w{5})$/mg;
-		unlink map { "$run->{file}.$_" } qw(sql out err);
-	}
+	my %count;
+	$count{$_}++ for map { $_->answer =~ /^try (\w{5})$/mg } @sessions;
+	$_->quit for @sessions;
 	diag("$level: " . join(', ', map { "$count{$_} $_" } sort keys %count));
 	is(join(' ', grep { !/^(00000|OU212|40001)$/ } sort keys %count), '', "E3: $level: no other error");
 	is($count{'40001'}, undef, "E3: $level: no serialization failure") if $level eq 'READ COMMITTED';
