@@ -30,6 +30,5 @@ extern bool orgusers_any_held_role(OrgusersReading *reading,
 								   const pg_uuid_t *user_id,
 								   const pg_uuid_t *org_id,
 								   OrgusersRoleTest test, const void *arg);
-extern int	orgusers_compare_uuids(const void *a, const void *b);
 
 #endif							/* ORGUSERS_LOAD_H */

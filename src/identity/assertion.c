@@ -58,6 +58,18 @@ decode_part(const char *text, size_t length, OrgusersBytes *bytes)
 }
 
 /*
+ * orgusers_assertion_length
+ *		Looks at the length of a compact serialization, in bytes.
+ */
+const char *
+orgusers_assertion_length(size_t length)
+{
+	if (length > ORGUSERS_ASSERTION_MAX_LENGTH)
+		return "It is longer than " CppAsString2(ORGUSERS_ASSERTION_MAX_LENGTH) " bytes.";
+	return NULL;
+}
+
+/*
  * orgusers_assertion_split
  *		Takes a compact serialization apart and decodes its three parts.
  *		The assertion points into the text.
@@ -69,9 +81,6 @@ orgusers_assertion_split(const char *text, size_t length,
 	const char *end = text + length;
 	const char *first;
 	const char *second;
-
-	if (length > ORGUSERS_ASSERTION_MAX_LENGTH)
-		return "It is longer than 8192 bytes.";
 
 	first = memchr(text, '.', length);
 	second = first ? memchr(first + 1, '.', end - first - 1) : NULL;
