@@ -20,8 +20,7 @@ typedef struct EventOrgs
 
 /*
  * orgusers_row_uuid
- *		The id in a column of a row.  A row without NOT NULL there does not
- *		exist.
+ *		The id in a column of a row, which is NOT NULL.
  */
 pg_uuid_t
 orgusers_row_uuid(TriggerData *trigger, HeapTuple row, const char *column)
@@ -30,7 +29,9 @@ orgusers_row_uuid(TriggerData *trigger, HeapTuple row, const char *column)
 	bool		isnull;
 	Datum		id = heap_getattr(row, SPI_fnumber(desc, column), desc, &isnull);
 
-	Assert(!isnull);
+	if (isnull)
+		elog(ERROR, "unexpected NULL in column %s of table %s", column,
+			 RelationGetRelationName(trigger->tg_relation));
 	return *DatumGetUUIDP(id);
 }
 
