@@ -23,6 +23,9 @@
 #include "invitation.h"
 #include "log.h"
 
+/* On clock_seconds' clock: never. */
+#define FOREVER 1e18
+
 /* Longest pause between attempts to connect to the database, in seconds. */
 #define MAX_PAUSE 30
 
@@ -298,7 +301,7 @@ run_mailer(const mailer_options *options)
 		if (!database_is_connected(db))
 		{
 			if (options->once ? !database_connect(db)
-				: !connect_until(db, clock_seconds() + 1e9))
+				: !connect_until(db, FOREVER))
 			{
 				if (!stopping)
 					exit_code = EX_UNAVAILABLE;
@@ -318,8 +321,7 @@ run_mailer(const mailer_options *options)
 				exit_code = EX_UNAVAILABLE;
 				break;
 			}
-			wait_for(-1, pause);
-			pause = pause * 2 < MAX_PAUSE ? pause * 2 : MAX_PAUSE;
+			(void) pause_until(&pause, FOREVER);
 			continue;
 		}
 		pause = 1;

@@ -181,7 +181,7 @@ add_member(void *state, char *name, bool isnull)
 				reader->problem = "A part of it has the same member twice.";
 		}
 		if (reader->member_count == ORGUSERS_ASSERTION_MAX_MEMBERS)
-			reader->problem = "A part of it has more than 64 members.";
+			reader->problem = "A part of it has more than " CppAsString2(ORGUSERS_ASSERTION_MAX_MEMBERS) " members.";
 		if (reader->problem == NULL)
 		{
 			reader->members[reader->member_count].name = name;
@@ -214,7 +214,7 @@ add_scalar(void *state, char *value, JsonTokenType type)
 		if (type != JSON_TOKEN_STRING)
 			reader->problem = "Its aud claim is not a string or an array of strings.";
 		else if (reader->audience_count == ORGUSERS_ASSERTION_MAX_MEMBERS)
-			reader->problem = "It has more than 64 audiences.";
+			reader->problem = "It has more than " CppAsString2(ORGUSERS_ASSERTION_MAX_MEMBERS) " audiences.";
 		else
 			reader->audiences[reader->audience_count++] = value;
 	}

@@ -42,7 +42,7 @@ refuse_used_in_tree(TriggerData *trigger)
 	ereport(ERROR,
 			(errcode(ERRCODE_OU_ADDRESS_IN_TREE),
 			 errmsg("the address is used elsewhere in the account and its sub-accounts"),
-			 errhint("It is a user's or in a pending invitation there; remove the user or withdraw the invitation first."),
+			 errhint("It is a user's or in a pending invitation there; remove the user or cancel the invitation first."),
 			 errtableconstraint(trigger->tg_relation,
 								trigger->tg_trigger->tgname)));
 }
