@@ -1,5 +1,6 @@
 -- For the write figures: organizations (0 is for bulk) with an administrator each, people to invite, and beside them the same done
--- by hand as products do it: a few tables, two PL/pgSQL functions, the token as plain text.
+-- by hand as products do it: a few tables, two PL/pgSQL functions, the token as plain text; and once more in the schema recorded,
+-- where triggers write an audit trail and an outbox.
 --
 -- Variables: organizations, people.
 CREATE EXTENSION IF NOT EXISTS orgusers;
@@ -65,4 +66,67 @@ BEGIN
     UPDATE writes.invitations SET status = 'accepted' WHERE id = opened.id;
     RETURN opened.org_id;
 END $$;
+
+CREATE SCHEMA recorded;
+CREATE TABLE recorded.users (LIKE writes.users INCLUDING ALL);
+CREATE TABLE recorded.organizations (LIKE writes.organizations INCLUDING ALL);
+CREATE TABLE recorded.members (LIKE writes.members INCLUDING ALL,
+    FOREIGN KEY (org_id) REFERENCES recorded.organizations ON DELETE CASCADE,
+    FOREIGN KEY (user_id) REFERENCES recorded.users ON DELETE CASCADE
+);
+CREATE TABLE recorded.invitations (LIKE writes.invitations INCLUDING ALL,
+    FOREIGN KEY (org_id) REFERENCES recorded.organizations ON DELETE CASCADE,
+    FOREIGN KEY (invited_by) REFERENCES recorded.users
+);
+INSERT INTO recorded.users SELECT * FROM writes.users;
+INSERT INTO recorded.organizations SELECT * FROM writes.organizations;
+INSERT INTO recorded.members SELECT * FROM writes.members;
+DO $$
+BEGIN
+    EXECUTE replace(pg_get_functiondef('writes.invite'::regproc), 'writes.', 'recorded.');
+    EXECUTE replace(pg_get_functiondef('writes.accept'::regproc), 'writes.', 'recorded.');
+END $$;
+
+CREATE TABLE recorded.audit (
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    org_id uuid NOT NULL REFERENCES recorded.organizations ON DELETE CASCADE,
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    actor uuid,
+    action text NOT NULL,
+    before jsonb,
+    after jsonb
+);
+CREATE INDEX ON recorded.audit (org_id, at);
+CREATE TABLE recorded.outbox (
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    org_id uuid NOT NULL REFERENCES recorded.organizations ON DELETE CASCADE,
+    invitation_id uuid NOT NULL REFERENCES recorded.invitations ON DELETE CASCADE,
+    recipient text NOT NULL,
+    variables jsonb NOT NULL,
+    status text NOT NULL DEFAULT 'waiting',
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX ON recorded.outbox (created_at) WHERE status = 'waiting';
+CREATE INDEX ON recorded.outbox (org_id, invitation_id);
+CREATE FUNCTION recorded.write_audit() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO recorded.audit (org_id, actor, action, before, after)
+        VALUES (NEW.org_id, nullif(current_setting('recorded.actor', true), '')::uuid, TG_OP || ' ' || TG_TABLE_NAME,
+                CASE TG_OP WHEN 'UPDATE' THEN to_jsonb(OLD) - 'token' END, to_jsonb(NEW) - 'token');
+    RETURN NULL;
+END $$;
+CREATE TRIGGER audit AFTER INSERT OR UPDATE ON recorded.members FOR EACH ROW EXECUTE FUNCTION recorded.write_audit();
+CREATE TRIGGER audit AFTER INSERT OR UPDATE ON recorded.invitations FOR EACH ROW EXECUTE FUNCTION recorded.write_audit();
+CREATE FUNCTION recorded.write_outbox() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        INSERT INTO recorded.outbox (org_id, invitation_id, recipient, variables)
+            SELECT NEW.org_id, NEW.id, NEW.email, jsonb_build_object('organization', o.name, 'inviter', u.name, 'token', NEW.token)
+            FROM recorded.organizations o, recorded.users u WHERE o.id = NEW.org_id AND u.id = NEW.invited_by;
+    ELSE
+        UPDATE recorded.outbox m SET status = 'withdrawn' WHERE m.org_id = NEW.org_id AND m.invitation_id = NEW.id AND m.status = 'waiting';
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER outbox AFTER INSERT OR UPDATE ON recorded.invitations FOR EACH ROW EXECUTE FUNCTION recorded.write_outbox();
 VACUUM ANALYZE;

@@ -39,16 +39,20 @@ copy_server() {
 # initdb's own do not.
 server_runs_with() {
     mv "$bindir/postgres" "$bindir/postgres.bare"
+    # By the script's own place: tests that install another version copy all of it.
     cat >"$bindir/postgres" <<SCRIPT
 #!/bin/sh
 case \$1 in
-    -D) exec $* '$bindir/postgres.bare' "\$@" ;;
-    *) exec '$bindir/postgres.bare' "\$@" ;;
+    -D) exec $* "\$(dirname "\$0")/postgres.bare" "\$@" ;;
+    *) exec "\$(dirname "\$0")/postgres.bare" "\$@" ;;
 esac
 SCRIPT
     # A restart would run the program that ran before, without the command.
     mv "$bindir/pg_ctl" "$bindir/pg_ctl.bare"
-    printf '#!/bin/sh\nexec "%s/pg_ctl.bare" -p "%s/postgres" "$@"\n' "$bindir" "$bindir" >"$bindir/pg_ctl"
+    cat >"$bindir/pg_ctl" <<'SCRIPT'
+#!/bin/sh
+exec "$(dirname "$0")/pg_ctl.bare" "$@" -p "$(dirname "$0")/postgres"
+SCRIPT
     chmod 755 "$bindir/postgres" "$bindir/pg_ctl"
 }
 
@@ -61,11 +65,14 @@ server_from_source() {
     pgtap=$("${PG_CONFIG:-pg_config}" --sharedir)/extension
     cache=${ORGUSERS_CACHE:-$work/cache}
     mkdir -p "$cache"
-    install_packages gcc make perl bison flex valgrind bzip2 libc6-dev
+    install_packages gcc make perl bison flex valgrind bzip2 libc6-dev libxml2-dev pkg-config
     if [ ! -e "$cache/built-$major" ]; then
         apt=$work/apt
         mkdir -p "$apt/sources" "$apt/lists/partial" "$apt/cache/archives/partial"
-        cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null | sed -n 's/^deb\([ \t]\)/deb-src\1/p' >"$apt/sources/source.list"
+        # In the one form or the other; a system may have no file of either.
+        for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
+            [ ! -e "$file" ] || sed -n 's/^deb\([ \t]\)/deb-src\1/p' "$file" >>"$apt/sources/source.list"
+        done
         for file in /etc/apt/sources.list.d/*.sources; do
             [ ! -e "$file" ] || sed 's/^Types:.*/Types: deb-src/' "$file" >"$apt/sources/$(basename "$file")"
         done
@@ -83,7 +90,7 @@ server_from_source() {
         (
             cd "$cache/build-$major"
             "$cache/$release/configure" --prefix="$cache/server-$major" --enable-cassert --enable-debug --enable-tap-tests \
-                --without-readline --without-zlib --without-icu CFLAGS='-Og -g' CPPFLAGS=-DUSE_VALGRIND
+                --with-libxml --without-readline --without-zlib --without-icu CFLAGS='-Og -g' CPPFLAGS=-DUSE_VALGRIND
             make -s -j"$(nproc)" world-bin
             make -s install-world-bin
         ) >"$cache/build.log" 2>&1 || { tail -n 50 "$cache/build.log"; exit 1; }
