@@ -59,7 +59,8 @@ too_few_left(TriggerData *trigger, OrgusersTouched *org)
 	{
 		/* A role itself: it is gone, or is like another template by now. */
 		args[1] = heap_getattr(row, template, RelationGetDescr(rel), &isnull);
-		return orgusers_find_row_by(&by_template, TOO_FEW("$2"), TEXTOID, args);
+		return !isnull &&
+			orgusers_find_row_by(&by_template, TOO_FEW("$2"), TEXTOID, args);
 	}
 	if (SPI_fnumber(RelationGetDescr(rel), "role_id") > 0)
 	{
