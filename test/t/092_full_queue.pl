@@ -33,7 +33,9 @@ is($room->sql('SELECT pg_notification_queue_usage() > 0.9'), 't', 'it says so');
 my $run = sub {
 	$room->start_load;
 	Time::HiRes::sleep(1);
-	return $room->terminate_load;
+	my $failed = $room->terminate_load;
+	$room->recover;
+	return $failed;
 };
 # One by one: the load waits until each session has done something.
 my %states = map { $room->sqlstate("SELECT load.step(-1, 0, $_)") => 1 } 1 .. 40;
