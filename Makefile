@@ -15,6 +15,7 @@ EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" orgusers.con
 MODULE_big = orgusers
 OBJS = \
 	src/orgusers.o \
+	src/common.o \
 	src/identity/identity.o \
 	src/identity/assertion.o \
 	src/identity/sign_in.o \
@@ -29,10 +30,16 @@ OBJS = \
 	src/access/support.o \
 	src/audit/audit.o \
 	src/directory/new_id.o \
-	src/invariants/invariants.o \
+	src/invariants/address_in_tree.o \
+	src/invariants/billing_admin.o \
+	src/invariants/check_now.o \
+	src/invariants/constraint.o \
+	src/invariants/holders.o \
 	src/invariants/most_spaces.o \
+	src/invariants/seats.o \
 	src/invariants/states.o \
 	src/invariants/touched.o \
+	src/invariants/truncate.o \
 	src/policy/names.o \
 	src/invitations/email.o \
 	src/invitations/email_syntax.o \

@@ -198,6 +198,24 @@ database_read_wake_ups(database *db, bool *woken)
 }
 
 /*
+ * Says whether what failed with that SQLSTATE can succeed when it is repeated:
+ * it met with another transaction, or the server lacked something, was told to
+ * stop it, or could not use a file.
+ */
+static bool
+may_pass(const char *sqlstate)
+{
+	static const char *const passing[] = {"40", "53", "55P03", "57", "58"};
+
+	for (size_t i = 0; i < sizeof(passing) / sizeof(passing[0]); i++)
+	{
+		if (strncmp(sqlstate, passing[i], strlen(passing[i])) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
  * Runs a statement; *result becomes its result, for PQclear, when the status
  * is DATABASE_OK.
  */
@@ -207,6 +225,7 @@ execute(database *db, const char *statement, int count,
 {
 	PGresult   *r;
 	const char *sqlstate;
+	database_status status;
 
 	*result = NULL;
 	if (db->connection == NULL)
@@ -232,8 +251,9 @@ execute(database *db, const char *statement, int count,
 	}
 	log_line("the database refuses: %s (%s)",
 			 PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY), sqlstate);
+	status = may_pass(sqlstate) ? DATABASE_REFUSED_NOW : DATABASE_REFUSED;
 	PQclear(r);
-	return DATABASE_REFUSED;
+	return status;
 }
 
 /* Returns a field's text, NULL for NULL. */

@@ -44,7 +44,8 @@ typedef enum database_status
 {
 	DATABASE_OK,
 	DATABASE_LOST,				/* the connection is gone: connect again */
-	DATABASE_REFUSED			/* the statement failed; logged */
+	DATABASE_REFUSED_NOW,		/* the statement failed for a passing reason */
+	DATABASE_REFUSED			/* the statement failed; both are logged */
 } database_status;
 
 typedef struct database database;

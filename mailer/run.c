@@ -23,6 +23,9 @@
 #include "invitation.h"
 #include "log.h"
 
+/* On clock_seconds' clock: never. */
+#define FOREVER 1e18
+
 /* Longest pause between attempts to connect to the database, in seconds. */
 #define MAX_PAUSE 30
 
@@ -92,6 +95,21 @@ wait_for(int descriptor, double seconds)
 }
 
 /*
+ * Makes a pause, which grows, before the next attempt; returns false when it
+ * would not be over at the time on clock_seconds' clock, or with the wish to
+ * stop.
+ */
+static bool
+pause_until(double *pause, double end)
+{
+	if (stopping || clock_seconds() + *pause >= end)
+		return false;
+	wait_for(-1, *pause);
+	*pause = *pause * 2 < MAX_PAUSE ? *pause * 2 : MAX_PAUSE;
+	return !stopping;
+}
+
+/*
  * Connects, with growing pauses between attempts, until the time on
  * clock_seconds' clock or the wish to stop.  It tries once in any case.
  */
@@ -102,12 +120,8 @@ connect_until(database *db, double end)
 
 	while (!database_connect(db))
 	{
-		if (stopping || clock_seconds() + pause >= end)
+		if (!pause_until(&pause, end))
 			return false;
-		wait_for(-1, pause);
-		if (stopping)
-			return false;
-		pause = pause * 2 < MAX_PAUSE ? pause * 2 : MAX_PAUSE;
 	}
 	return true;
 }
@@ -140,19 +154,23 @@ tell(database *db, const outbox_mail *mail, const answer *a)
 
 /*
  * Tells the outbox about a mail, over a new connection when the old one is
- * lost, as long as the lease holds: a mail whose delivery is not acknowledged
- * is delivered again.
+ * lost, and again when it is refused for now, as long as the lease holds: a
+ * mail whose delivery is not acknowledged is delivered again.
  */
 static void
 give_answer(database *db, const outbox_mail *mail, const answer *a,
 			double lease_end)
 {
+	double		pause = 1;
 	database_status status;
 
-	while ((status = tell(db, mail, a)) == DATABASE_LOST)
+	for (int repeated = 0; (status = tell(db, mail, a)) == DATABASE_LOST ||
+		 status == DATABASE_REFUSED_NOW; repeated++)
 	{
 		/* Mails not begun go back by themselves. */
-		if (a->kind == ANSWER_RELEASED || !connect_until(db, lease_end))
+		if (a->kind == ANSWER_RELEASED ||
+			(repeated > 0 && !pause_until(&pause, lease_end)) ||
+			(status == DATABASE_LOST && !connect_until(db, lease_end)))
 			break;
 	}
 	if (status != DATABASE_OK && a->kind != ANSWER_RELEASED)
@@ -283,7 +301,7 @@ run_mailer(const mailer_options *options)
 		if (!database_is_connected(db))
 		{
 			if (options->once ? !database_connect(db)
-				: !connect_until(db, clock_seconds() + 1e9))
+				: !connect_until(db, FOREVER))
 			{
 				if (!stopping)
 					exit_code = EX_UNAVAILABLE;
@@ -303,8 +321,7 @@ run_mailer(const mailer_options *options)
 				exit_code = EX_UNAVAILABLE;
 				break;
 			}
-			wait_for(-1, pause);
-			pause = pause * 2 < MAX_PAUSE ? pause * 2 : MAX_PAUSE;
+			(void) pause_until(&pause, FOREVER);
 			continue;
 		}
 		pause = 1;

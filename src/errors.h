@@ -38,12 +38,12 @@
 #define ERRCODE_OU_SELF_FORBIDDEN			OU_SQLSTATE('1', '0', '9')	/* the policy forbids doing that to oneself */
 #define ERRCODE_OU_MEMBER_STATE				OU_SQLSTATE('1', '1', '0')	/* the membership's status does not allow it */
 #define ERRCODE_OU_UNKNOWN_SPACE			OU_SQLSTATE('1', '1', '1')	/* no such space in the organization */
-#define ERRCODE_OU_TOO_MANY_AT_ONCE			OU_SQLSTATE('1', '1', '8')	/* more spaces than one call assigns */
-#define ERRCODE_OU_ROLE_KINDS				OU_SQLSTATE('1', '1', '3')	/* free roles beside what takes a seat */
-#define ERRCODE_OU_CONFIRMATION_OUTDATED	OU_SQLSTATE('1', '1', '6')	/* confirms something else than what would be done now */
 #define ERRCODE_OU_ROLE_FIXED				OU_SQLSTATE('1', '1', '2')	/* the policy does not let organizations change the role */
+#define ERRCODE_OU_ROLE_KINDS				OU_SQLSTATE('1', '1', '3')	/* free roles beside what takes a seat */
 #define ERRCODE_OU_HAS_SUB_ACCOUNTS			OU_SQLSTATE('1', '1', '4')	/* the organization has sub-accounts */
 #define ERRCODE_OU_TREE_FIXED				OU_SQLSTATE('1', '1', '5')	/* an organization stays where it is in its tree */
+#define ERRCODE_OU_CONFIRMATION_OUTDATED	OU_SQLSTATE('1', '1', '6')	/* confirms something else than what would be done now */
+#define ERRCODE_OU_TOO_MANY_AT_ONCE			OU_SQLSTATE('1', '1', '8')	/* more spaces than one call assigns */
 
 /* invitations */
 #define ERRCODE_OU_BAD_EMAIL				OU_SQLSTATE('2', '0', '1')	/* not a valid e-mail address */
@@ -69,8 +69,8 @@
 #define ERRCODE_OU_TOO_MANY_HOLDERS			OU_SQLSTATE('3', '0', '4')	/* the role would have too many holders */
 #define ERRCODE_OU_TRUNCATE					OU_SQLSTATE('3', '0', '5')	/* TRUNCATE would break an invariant */
 #define ERRCODE_OU_TOO_MANY_SPACES			OU_SQLSTATE('3', '0', '6')	/* more spaces than the role can have */
-#define ERRCODE_OU_BILLING_TIME				OU_SQLSTATE('3', '0', '8')	/* a time that nothing can be billed for */
 #define ERRCODE_OU_ADDRESS_IN_TREE			OU_SQLSTATE('3', '0', '7')	/* used elsewhere in account and sub-accounts */
+#define ERRCODE_OU_BILLING_TIME				OU_SQLSTATE('3', '0', '8')	/* a time that nothing can be billed for */
 
 /* mail */
 #define ERRCODE_OU_NO_MAILER_KEY			OU_SQLSTATE('4', '0', '1')	/* no key to seal a token with */

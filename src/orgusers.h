@@ -15,6 +15,9 @@
 
 #define ORGUSERS_SCHEMA "orgusers"
 
+extern Oid	orgusers_relation(const char *name);
+extern int	orgusers_compare_uuids(const void *a, const void *b);
+
 /* Start-up of the rooms, called by _PG_init in this order. */
 extern void orgusers_identity_init(void);
 extern void orgusers_rights_init(void);

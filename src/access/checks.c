@@ -4,6 +4,7 @@
  */
 #include "access/statement.h"
 
+#include "access/load.h"
 #include "catalog/pg_type.h"
 #include "utils/array.h"
 #include "utils/builtins.h"

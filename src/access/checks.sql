@@ -91,7 +91,7 @@ BEGIN
         PERFORM orgusers.refuse(require.org_id, require.permission);
     END IF;
 END $$;
-COMMENT ON FUNCTION orgusers.require(uuid, text) IS 'Returns when the actor has the permission in the organization, else raises: OU001 nobody is signed in, OU101 the actor neither is an active user of the organization nor reaches it from an account above (whether it exists is not told), OU002 the permission is missing';
+COMMENT ON FUNCTION orgusers.require(uuid, text) IS 'Returns when the actor has the permission in the organization, else raises: OU001 nobody is signed in, OU007 the actor was deleted meanwhile, OU101 the actor neither is an active user of the organization nor reaches it from an account above (whether it exists is not told), OU002 the permission is missing';
 
 -- Dearer than what finds the rows that it is asked about, or a plan might ask it of every row.
 CREATE FUNCTION orgusers.may_grant(user_id uuid, org_id uuid, role_id uuid) RETURNS boolean

@@ -1,5 +1,5 @@
--- The decision: what a user may do in an organization and its spaces.  Everything that asks, asks these views; the
--- loader of the cache (load.c) reads the tables by itself, and tests hold it to the view rights.
+-- The decision: what a user may do in an organization and its spaces.  Everything that asks in SQL, asks these
+-- views; the loader of the cache (load.c) reads the tables by itself, and tests hold it to the view rights.
 
 CREATE VIEW orgusers.held_roles AS
     SELECT org_id, user_id, role_id, NULL::uuid AS group_id FROM orgusers.membership_roles

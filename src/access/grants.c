@@ -10,6 +10,7 @@
 #include "access/load.h"
 
 #include "access/invalidation.h"
+#include "nodes/pg_list.h"
 
 PG_FUNCTION_INFO_V1(orgusers_may_grant);
 
@@ -112,19 +113,27 @@ has_all_of(OrgusersReading *reading, const pg_uuid_t *user_id,
 {
 	OrgusersPath path = role->edited ? ORGUSERS_ROLE_PERMISSIONS :
 		ORGUSERS_PERMISSIONS_OF_TEMPLATE;
-	OrgusersRights *rights = orgusers_rights_pin(user_id);
-	const OrgusersOrgRights *org = orgusers_rights_in(rights, org_id);
+	List	   *keys = NIL;
+	ListCell   *lc;
+	OrgusersRights *rights;
+	const OrgusersOrgRights *org;
 	bool		has = true;
 
 	if (role->edited)
 		orgusers_read(reading, path, org_id, role_id);
 	else
 		orgusers_read_texts(reading, path, role->policy, role->template, NULL);
-	while (has && orgusers_read_next(reading, path))
-	{
-		char	   *key = orgusers_read_text(reading, path, 0);
+	while (orgusers_read_next(reading, path))
+		keys = lappend(keys, orgusers_read_text(reading, path, 0));
 
-		has = org != NULL &&
+	/* Nothing that can fail comes between the pin and its end. */
+	rights = orgusers_rights_pin(user_id);
+	org = orgusers_rights_in(rights, org_id);
+	foreach(lc, keys)
+	{
+		char	   *key = lfirst(lc);
+
+		has = has && org != NULL &&
 			orgusers_org_rights_have(org, orgusers_rights_number(rights, key,
 																 strlen(key)));
 	}

@@ -6,13 +6,10 @@
 #include "access/invalidation.h"
 
 #include "access/lookup.h"
-#include "catalog/namespace.h"
 #include "commands/trigger.h"
 #include "common/hashfn.h"
 #include "executor/spi.h"
-#include "utils/builtins.h"
 #include "utils/inval.h"
-#include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 PG_FUNCTION_INFO_V1(orgusers_rights_changed);
@@ -64,26 +61,17 @@ note_invalidation(Datum arg, Oid relid)
 	}
 }
 
-/* Looks a proxy up by name; errors when it is not there. */
+/* The relation of a proxy. */
 static Oid
 find_proxy(int index)
 {
 	char		name[NAMEDATALEN];
-	Oid			relid;
 
 	if (index == SHARED_PROXY)
-		strlcpy(name, "rights_shared", sizeof(name));
-	else
-		snprintf(name, sizeof(name), "rights_%s_%d",
-				 index < ORGUSERS_SLOTS ? "user" : "org",
-				 index % ORGUSERS_SLOTS);
-	relid = get_relname_relid(name, get_namespace_oid(ORGUSERS_SCHEMA, false));
-	if (!OidIsValid(relid))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("type %s.%s of extension orgusers is missing",
-						ORGUSERS_SCHEMA, name)));
-	return relid;
+		return orgusers_relation("rights_shared");
+	snprintf(name, sizeof(name), "rights_%s_%d",
+			 index < ORGUSERS_SLOTS ? "user" : "org", index % ORGUSERS_SLOTS);
+	return orgusers_relation(name);
 }
 
 /*

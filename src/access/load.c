@@ -11,13 +11,6 @@
 #include "utils/memutils.h"
 #include "utils/uuid.h"
 
-/* Compares ids for sorting: by their bytes. */
-int
-orgusers_compare_uuids(const void *a, const void *b)
-{
-	return memcmp(a, b, UUID_LEN);
-}
-
 /* A group that the user is in. */
 typedef struct GroupOf
 {

@@ -1,6 +1,6 @@
 /*
  * load.h
- *		Reading a user's rights from the tables.
+ *		Reading a user's rights and roles from the tables.
  */
 #ifndef ORGUSERS_LOAD_H
 #define ORGUSERS_LOAD_H
@@ -30,6 +30,7 @@ extern bool orgusers_any_held_role(OrgusersReading *reading,
 								   const pg_uuid_t *user_id,
 								   const pg_uuid_t *org_id,
 								   OrgusersRoleTest test, const void *arg);
-extern int	orgusers_compare_uuids(const void *a, const void *b);
+extern bool orgusers_holds_role(const pg_uuid_t *user_id,
+								const pg_uuid_t *org_id, const char *name);
 
 #endif							/* ORGUSERS_LOAD_H */

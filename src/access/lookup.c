@@ -15,12 +15,10 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/visibilitymap.h"
-#include "catalog/namespace.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -190,22 +188,6 @@ orgusers_reading_forget(Oid relid)
 	}
 }
 
-/* Finds a table or an index of the extension; errors when it is not there. */
-static Oid
-find_relation(const char *name)
-{
-	Oid			relid = get_relname_relid(name,
-										  get_namespace_oid(ORGUSERS_SCHEMA,
-															false));
-
-	if (!OidIsValid(relid))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation %s.%s of extension orgusers is missing",
-						ORGUSERS_SCHEMA, name)));
-	return relid;
-}
-
 /* A column of a table or an index, InvalidAttrNumber for none of that name. */
 static AttrNumber
 find_column(TupleDesc desc, const char *name)
@@ -250,7 +232,7 @@ open_table(OrgusersPath path)
 	Relation	table;
 
 	if (!found[path].known)
-		found[path].table = find_relation(paths[path].table);
+		found[path].table = orgusers_relation(paths[path].table);
 	table = table_open(found[path].table, AccessShareLock);
 	for (int round = 0; round < MAX_ROUNDS && !found[path].known; round++)
 	{
@@ -261,7 +243,7 @@ open_table(OrgusersPath path)
 		{
 			Relation	index;
 
-			found[path].index = find_relation(paths[path].index);
+			found[path].index = orgusers_relation(paths[path].index);
 			index = index_open(found[path].index, AccessShareLock);
 			found[path].index_only = find_columns(path, RelationGetDescr(index));
 			index_close(index, AccessShareLock);

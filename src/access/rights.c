@@ -54,7 +54,7 @@ struct OrgusersRights
 	OrgusersOrgRights orgs[FLEXIBLE_ARRAY_MEMBER];
 };
 
-/* Where an organization stands in the hash, or the first place behind. */
+/* Where the search for an organization in the hash begins. */
 static inline uint32
 hash_org(const pg_uuid_t *org_id)
 {

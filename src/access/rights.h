@@ -55,9 +55,6 @@ extern bool orgusers_rights_cover(const OrgusersRights *now,
 								  const OrgusersRights *before,
 								  const char *permission);
 
-extern bool orgusers_holds_role(const pg_uuid_t *user_id,
-								const pg_uuid_t *org_id, const char *name);
-
 extern void orgusers_rights_init(void);
 
 #endif							/* ORGUSERS_RIGHTS_H */

@@ -36,4 +36,4 @@ EXCEPTION WHEN foreign_key_violation THEN
     -- The organization has been deleted since it was asked for.
     RETURN '{}';
 END $$;
-COMMENT ON FUNCTION orgusers.new_areas(uuid) IS 'Areas of the organization in which the actor, an active user of it, has rights beyond the policy''s base permissions now, and which this function has not reported to the actor before: for a tour of what is new, once. An area is what stands before the first dot of a permission''s key. Empty when there is none. OU001 nobody is signed in';
+COMMENT ON FUNCTION orgusers.new_areas(uuid) IS 'Areas of the organization in which the actor, an active user of it, has rights beyond the policy''s base permissions now, and which this function has not reported to the actor before: for a tour of what is new, once. An area is what stands before the first dot of a permission''s key. Empty when there is none. OU001 nobody is signed in, OU007 the actor was deleted meanwhile';

@@ -13,7 +13,6 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
@@ -27,7 +26,6 @@
 #include "utils/guc.h"
 #include "utils/json.h"
 #include "utils/jsonb.h"
-#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/rls.h"
 #include "utils/timestamp.h"
@@ -183,18 +181,10 @@ open_log(Trail *trail)
 {
 	TriggerData *trigger = trail->trigger;
 	MemoryContext caller = MemoryContextSwitchTo(trail->context);
-	Oid			log = get_relname_relid("audit_log",
-										get_namespace_oid(ORGUSERS_SCHEMA,
-														  false));
 	Oid			role = session_role();
 	pg_uuid_t	actor;
 
-	if (!OidIsValid(log))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation %s.audit_log of extension orgusers is missing",
-						ORGUSERS_SCHEMA)));
-	trail->log = table_open(log, RowExclusiveLock);
+	trail->log = table_open(orgusers_relation("audit_log"), RowExclusiveLock);
 	trail->estate = CreateExecutorState();
 	MemoryContextSwitchTo(trail->estate->es_query_cxt);
 	trail->target = makeNode(ResultRelInfo);

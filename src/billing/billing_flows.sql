@@ -44,7 +44,8 @@ BEGIN
     PERFORM orgusers.member(set_billing_admin.org_id, set_billing_admin.user_id);
     SELECT s.billing_admin_id INTO old FROM orgusers.subscriptions s WHERE s.org_id = set_billing_admin.org_id AND s.paid;
     IF NOT FOUND THEN
-        RAISE EXCEPTION USING ERRCODE = 'OU302', MESSAGE = 'the organization is not on a paid plan, so it has no billing admin';
+        RAISE EXCEPTION USING ERRCODE = 'OU302', MESSAGE = 'the organization is not on a paid plan, so it has no billing admin',
+            HINT = 'The trusted server puts it on one with set_plan().';
     END IF;
     UPDATE orgusers.subscriptions s SET billing_admin_id = set_billing_admin.user_id WHERE s.org_id = set_billing_admin.org_id;
     PERFORM orgusers.check_now();
@@ -70,7 +71,8 @@ DECLARE
 BEGIN
     PERFORM orgusers.authorize_change(set_billing_cc.org_id, 'billing.manage');
     IF cardinality(wanted) > 20 THEN
-        RAISE EXCEPTION USING ERRCODE = 'OU106', MESSAGE = 'at most 20 further billing addresses can be kept';
+        RAISE EXCEPTION USING ERRCODE = 'OU106', MESSAGE = 'at most 20 further billing addresses can be kept',
+            HINT = 'Leave some out, or use the address of a mailing list.';
     END IF;
     UPDATE orgusers.subscriptions s SET billing_cc = wanted WHERE s.org_id = set_billing_cc.org_id;
     IF NOT FOUND THEN

@@ -81,4 +81,4 @@ BEGIN
     END IF;
     PERFORM orgusers.note_activity(record_activity.org_id, actor, recent);
 END $$;
-COMMENT ON FUNCTION orgusers.record_activity(uuid) IS 'Notes that the actor is active in the organization now, for list_users(). Meant to be called with each request: it writes only when what is noted is older than the policy''s activity_interval, waits for no other request, and does nothing in a read-only transaction, as on a standby, nor where the actor is not an active user. OU001 nobody is signed in';
+COMMENT ON FUNCTION orgusers.record_activity(uuid) IS 'Notes that the actor is active in the organization now, for list_users(). Meant to be called with each request: it writes only when what is noted is older than the policy''s activity_interval, waits for no other request, and does nothing in a read-only transaction, as on a standby, nor where the actor is not an active user. OU001 nobody is signed in, OU007 the actor was deleted meanwhile';

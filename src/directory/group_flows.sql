@@ -63,7 +63,8 @@ BEGIN
         VALUES (create_group.org_id, new_group, orgusers.checked_name('this name of a group', create_group.name))
         ON CONFLICT DO NOTHING;
     IF NOT FOUND THEN
-        RAISE EXCEPTION USING ERRCODE = 'OU107', MESSAGE = 'the organization has a group of this name';
+        RAISE EXCEPTION USING ERRCODE = 'OU107', MESSAGE = 'the organization has a group of this name',
+            HINT = 'Choose another name.';
     END IF;
     PERFORM orgusers.set_group_roles(create_group.org_id, create_group.name, create_group.roles);
     RETURN new_group;
@@ -82,7 +83,8 @@ BEGIN
     UPDATE orgusers.groups g SET name = orgusers.checked_name('this name of a group', new_name)
         WHERE g.org_id = rename_group.org_id AND g.id = renamed;
 EXCEPTION WHEN unique_violation THEN
-    RAISE EXCEPTION USING ERRCODE = 'OU107', MESSAGE = 'the organization has a group of this name';
+    RAISE EXCEPTION USING ERRCODE = 'OU107', MESSAGE = 'the organization has a group of this name',
+        HINT = 'Choose another name.';
 END $$;
 COMMENT ON FUNCTION orgusers.rename_group(uuid, text, text) IS 'Changes a group''s name. Needs groups.manage, and what the group carries must be the actor''s to give. OU104 no such group, OU106 bad name, OU107 name in use, OU108 role not the actor''s to give, OU109 a group of one''s own, and what require() raises';
 

@@ -53,7 +53,7 @@ EXCEPTION WHEN foreign_key_violation THEN
     PERFORM orgusers.require_user();
     PERFORM orgusers.refuse(switch_organization.org_id, NULL);
 END $$;
-COMMENT ON FUNCTION orgusers.switch_organization(uuid) IS 'Makes one of the actor''s organizations the current one, remembered for later sessions. OU001 nobody is signed in, OU101 the actor is not an active user of it';
+COMMENT ON FUNCTION orgusers.switch_organization(uuid) IS 'Makes one of the actor''s organizations the current one, remembered for later sessions. OU001 nobody is signed in, OU007 the actor was deleted meanwhile, OU101 the actor is not an active user of it';
 
 CREATE FUNCTION orgusers.checked_external_id(external_id text) RETURNS text
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -124,7 +124,6 @@ BEGIN
     INSERT INTO orgusers.subscriptions (org_id, plan, paid, billing_admin_id)
         SELECT org, p.id, p.paid, CASE WHEN p.paid THEN actor END FROM orgusers.plans p WHERE p.id = rules.default_plan;
     PERFORM orgusers.check_now();
-    PERFORM orgusers.welcome(org, actor);
     RETURN org;
 END $$;
 COMMENT ON FUNCTION orgusers.create_organization(text, text, uuid, text, text) IS 'Makes an organization under a policy, on the policy''s default plan, with the actor as its first user, who gets the founder''s roles; returns its id. For the trusted server: an id can be one that the application still has rows for; external_id is as set_external_id() takes it. OU001 nobody is signed in, OU007 the actor was deleted meanwhile, OU105 no such policy, OU106 bad name or external_id, OU107 id in use, OU404 no mail template, 22023 unknown time zone';
@@ -134,7 +133,7 @@ CREATE FUNCTION orgusers.create_my_organization(name text, policy text, time_zon
 BEGIN ATOMIC
     SELECT orgusers.create_organization(create_my_organization.name, create_my_organization.policy, time_zone => create_my_organization.time_zone);
 END;
-COMMENT ON FUNCTION orgusers.create_my_organization(text, text, text) IS 'As create_organization(), with a new id; for any signed-in user. OU001 nobody is signed in, OU105 no such policy, OU106 bad name, OU404 no mail template, 22023 unknown time zone';
+COMMENT ON FUNCTION orgusers.create_my_organization(text, text, text) IS 'As create_organization(), with a new id; for any signed-in user. OU001 nobody is signed in, OU007 the actor was deleted meanwhile, OU105 no such policy, OU106 bad name, OU404 no mail template, 22023 unknown time zone';
 
 CREATE FUNCTION orgusers.rename_organization(org_id uuid, name text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

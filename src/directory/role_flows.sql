@@ -96,7 +96,8 @@ BEGIN
                 orgusers.checked_name('this name of a role', create_role.name), true, true)
         ON CONFLICT DO NOTHING;
     IF NOT FOUND THEN
-        RAISE EXCEPTION USING ERRCODE = 'OU107', MESSAGE = 'the organization has a role of this name';
+        RAISE EXCEPTION USING ERRCODE = 'OU107', MESSAGE = 'the organization has a role of this name',
+            HINT = 'Choose another name.';
     END IF;
     PERFORM orgusers.set_permissions_of(create_role.org_id, new_role, wanted);
     RETURN new_role;
@@ -124,7 +125,8 @@ BEGIN
             WHERE r.org_id = edit_role.org_id AND r.id = changed AND r.name <> new_name;
     END IF;
 EXCEPTION WHEN unique_violation THEN
-    RAISE EXCEPTION USING ERRCODE = 'OU107', MESSAGE = 'the organization has a role of this name';
+    RAISE EXCEPTION USING ERRCODE = 'OU107', MESSAGE = 'the organization has a role of this name',
+        HINT = 'Choose another name.';
 END $$;
 COMMENT ON FUNCTION orgusers.edit_role(uuid, text, text, text[]) IS 'Changes the name of a role and what it permits (an empty array: nothing); NULL leaves either as it is. The rights of its holders follow at once, and open invitations give the role as it is when they are accepted: see role_usage() first. Needs roles.manage, the role must be the actor''s to give, and each permission added or taken must be one that the actor has everywhere in the organization. OU103 no such role, OU105 no such permission, OU106 bad name, OU107 name in use, OU108 role or permission not the actor''s to give, OU109 a role of one''s own, OU112 fixed by the policy, and what require() raises';
 

@@ -25,7 +25,8 @@ BEGIN
         VALUES (create_space.org_id, new_space, orgusers.checked_name('this name of a space', create_space.name))
         ON CONFLICT DO NOTHING;
     IF NOT FOUND THEN
-        RAISE EXCEPTION USING ERRCODE = 'OU107', MESSAGE = 'the organization has a space of this name';
+        RAISE EXCEPTION USING ERRCODE = 'OU107', MESSAGE = 'the organization has a space of this name',
+            HINT = 'Choose another name.';
     END IF;
     RETURN new_space;
 EXCEPTION WHEN foreign_key_violation THEN
@@ -44,7 +45,8 @@ BEGIN
     UPDATE orgusers.spaces s SET name = orgusers.checked_name('this name of a space', new_name)
         WHERE s.org_id = rename_space.org_id AND s.id = ANY (renamed);
 EXCEPTION WHEN unique_violation THEN
-    RAISE EXCEPTION USING ERRCODE = 'OU107', MESSAGE = 'the organization has a space of this name';
+    RAISE EXCEPTION USING ERRCODE = 'OU107', MESSAGE = 'the organization has a space of this name',
+        HINT = 'Choose another name.';
 END $$;
 COMMENT ON FUNCTION orgusers.rename_space(uuid, text, text) IS 'Changes a space''s name. Needs spaces.manage. OU106 bad name, OU107 name in use, OU111 no such space, and what require() raises';
 
@@ -156,7 +158,7 @@ BEGIN
         ORDER BY s.name
         LIMIT least(greatest(coalesce(list_spaces.page, 100), 1), 1000);
 END $$;
-COMMENT ON FUNCTION orgusers.list_spaces(uuid, text, text, integer) IS 'Spaces of the organization that the actor may see (spaces.view there), in order of their names: those whose name contains search (NULL: all), behind the name after (NULL: from the first), page rows at most (1 to 1000). With each, how many users it is assigned to, directly or by groups, how many groups, and how many pending invitations. For any user of the organization and who reaches it from above; who sees none gets none. OU001 nobody is signed in, OU101 any other';
+COMMENT ON FUNCTION orgusers.list_spaces(uuid, text, text, integer) IS 'Spaces of the organization that the actor may see (spaces.view there), in order of their names: those whose name contains search (NULL: all), behind the name after (NULL: from the first), page rows at most (1 to 1000). With each, how many users it is assigned to, directly or by groups, how many groups, and how many pending invitations. For any user of the organization and who reaches it from above; who sees none gets none. OU001 nobody is signed in, OU007 the actor was deleted meanwhile, OU101 any other';
 
 CREATE FUNCTION orgusers.list_space_users(org_id uuid, space text, after orgusers.email DEFAULT NULL, page integer DEFAULT 100)
     RETURNS TABLE (user_id uuid, email orgusers.email, display_name text, avatar_url text, status text, directly boolean)
@@ -185,7 +187,7 @@ BEGIN
         ORDER BY u.email
         LIMIT least(greatest(coalesce(list_space_users.page, 100), 1), 1000);
 END $$;
-COMMENT ON FUNCTION orgusers.list_space_users(uuid, text, orgusers.email, integer) IS 'Users to whom a space, by name, is assigned, in order of their addresses, behind the address after (NULL: from the first), page rows at most (1 to 1000): active ones and deactivated ones, who stay until they are unassigned or removed. directly is false for who has it by groups only. Who reaches the space by a role for all spaces is not listed for that. Needs spaces.view there. OU001 nobody is signed in, OU101 neither a user of the organization nor reaching it from above, OU111 no such space that the actor sees';
+COMMENT ON FUNCTION orgusers.list_space_users(uuid, text, orgusers.email, integer) IS 'Users to whom a space, by name, is assigned, in order of their addresses, behind the address after (NULL: from the first), page rows at most (1 to 1000): active ones and deactivated ones, who stay until they are unassigned or removed. directly is false for who has it by groups only. Who reaches the space by a role for all spaces is not listed for that. Needs spaces.view there. OU001 nobody is signed in, OU007 the actor was deleted meanwhile, OU101 neither a user of the organization nor reaching it from above, OU111 no such space that the actor sees';
 
 CREATE FUNCTION orgusers.set_user_permissions(org_id uuid, user_id uuid, permissions text[]) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

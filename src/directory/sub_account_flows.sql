@@ -54,6 +54,8 @@ BEGIN
             SELECT o.id, 1, ARRAY[o.name, o.id::text] FROM orgusers.organizations o WHERE o.parent_id = list_sub_accounts.org_id
             UNION ALL
             SELECT o.id, b.depth + 1, b.place || ARRAY[o.name, o.id::text] FROM below b JOIN orgusers.organizations o ON o.parent_id = b.id
+            -- A circle, which somebody made without foreign keys, leads back here.
+            WHERE o.id <> list_sub_accounts.org_id
         )
         SELECT o.id, o.parent_id, b.depth, o.name, o.external_id, o.created_at, p.person, p.status
         FROM below b JOIN orgusers.organizations o ON o.id = b.id

@@ -58,6 +58,18 @@ decode_part(const char *text, size_t length, OrgusersBytes *bytes)
 }
 
 /*
+ * orgusers_assertion_length
+ *		Looks at the length of a compact serialization, in bytes.
+ */
+const char *
+orgusers_assertion_length(size_t length)
+{
+	if (length > ORGUSERS_ASSERTION_MAX_LENGTH)
+		return "It is longer than " CppAsString2(ORGUSERS_ASSERTION_MAX_LENGTH) " bytes.";
+	return NULL;
+}
+
+/*
  * orgusers_assertion_split
  *		Takes a compact serialization apart and decodes its three parts.
  *		The assertion points into the text.
@@ -69,9 +81,6 @@ orgusers_assertion_split(const char *text, size_t length,
 	const char *end = text + length;
 	const char *first;
 	const char *second;
-
-	if (length > ORGUSERS_ASSERTION_MAX_LENGTH)
-		return "It is longer than 8192 bytes.";
 
 	first = memchr(text, '.', length);
 	second = first ? memchr(first + 1, '.', end - first - 1) : NULL;
@@ -172,7 +181,7 @@ add_member(void *state, char *name, bool isnull)
 				reader->problem = "A part of it has the same member twice.";
 		}
 		if (reader->member_count == ORGUSERS_ASSERTION_MAX_MEMBERS)
-			reader->problem = "A part of it has more than 64 members.";
+			reader->problem = "A part of it has more than " CppAsString2(ORGUSERS_ASSERTION_MAX_MEMBERS) " members.";
 		if (reader->problem == NULL)
 		{
 			reader->members[reader->member_count].name = name;
@@ -205,7 +214,7 @@ add_scalar(void *state, char *value, JsonTokenType type)
 		if (type != JSON_TOKEN_STRING)
 			reader->problem = "Its aud claim is not a string or an array of strings.";
 		else if (reader->audience_count == ORGUSERS_ASSERTION_MAX_MEMBERS)
-			reader->problem = "It has more than 64 audiences.";
+			reader->problem = "It has more than " CppAsString2(ORGUSERS_ASSERTION_MAX_MEMBERS) " audiences.";
 		else
 			reader->audiences[reader->audience_count++] = value;
 	}

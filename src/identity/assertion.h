@@ -62,6 +62,7 @@ typedef struct OrgusersClaims
 	const char *locale;			/* or NULL */
 } OrgusersClaims;
 
+extern const char *orgusers_assertion_length(size_t length);
 extern const char *orgusers_assertion_split(const char *text, size_t length,
 											OrgusersAssertion *assertion);
 extern bool orgusers_assertion_is_utf8(const OrgusersBytes *bytes);

@@ -29,9 +29,7 @@ CREATE FUNCTION orgusers.update_profile(
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    IF orgusers.current_user_id() IS NULL THEN
-        RAISE EXCEPTION 'nobody is signed in' USING ERRCODE = 'OU001';
-    END IF;
+    PERFORM orgusers.require_user();
     PERFORM orgusers.check_profile(nullif(display_name, ''), nullif(avatar_url, ''), locale);
     UPDATE orgusers.users u
        SET display_name = nullif(coalesce(update_profile.display_name, u.display_name), ''),
@@ -39,7 +37,8 @@ BEGIN
            locale = coalesce(update_profile.locale, u.locale)
      WHERE u.id = orgusers.current_user_id();
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'the user is not in the directory any more' USING ERRCODE = 'OU007';
+        RAISE EXCEPTION USING ERRCODE = 'OU007', MESSAGE = 'the user who is signed in is no longer there',
+            HINT = 'Sign in again.';
     END IF;
 END
 $$;

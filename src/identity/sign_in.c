@@ -207,9 +207,8 @@ orgusers_sign_in(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(0))
 		refuse_malformed("There is none.");
 	/* Not even fetched if too long: anybody can send it. */
-	if (toast_raw_datum_size(PG_GETARG_DATUM(0)) - VARHDRSZ >
-		ORGUSERS_ASSERTION_MAX_LENGTH)
-		refuse_malformed("It is longer than 8192 bytes.");
+	refuse_malformed(orgusers_assertion_length(toast_raw_datum_size(PG_GETARG_DATUM(0)) -
+											   VARHDRSZ));
 	compact = PG_GETARG_TEXT_PP(0);
 
 	refuse_malformed(orgusers_assertion_split(VARDATA_ANY(compact),

@@ -9,14 +9,10 @@
  * restore passes at every step.  Deactivated users are no exception, or
  * bringing one back could break it.
  */
-#include "invariants/touched.h"
+#include "invariants/constraint.h"
 
 #include "access/xact.h"
-#include "catalog/pg_type.h"
 #include "executor/spi.h"
-#include "utils/builtins.h"
-#include "utils/rel.h"
-#include "utils/uuid.h"
 
 PG_FUNCTION_INFO_V1(orgusers_spaces_check);
 
@@ -55,44 +51,6 @@ static struct
 };
 
 /*
- * run
- *		Runs a query about one or two ids.  Returns whether there is a row.
- *
- * The caller is connected to SPI.
- */
-static bool
-run(SPIPlanPtr *plan, const char *query, int nargs, const pg_uuid_t *org_id,
-	const pg_uuid_t *subject)
-{
-	Oid			argtypes[] = {UUIDOID, UUIDOID};
-	Datum		args[] = {UUIDPGetDatum(org_id), UUIDPGetDatum(subject)};
-
-	if (*plan == NULL)
-	{
-		*plan = SPI_prepare(query, nargs, argtypes);
-		if (*plan == NULL || SPI_keepplan(*plan) != 0)
-			elog(ERROR, "could not prepare the check of assigned spaces");
-	}
-	if (SPI_execute_plan(*plan, args, NULL, false, 1) < 0)
-		elog(ERROR, "could not check assigned spaces");
-	return SPI_processed > 0;
-}
-
-/* A column of a row that is a key, and so not NULL. */
-static pg_uuid_t
-key_column(TriggerData *trigger, const char *name)
-{
-	TupleDesc	desc = RelationGetDescr(trigger->tg_relation);
-	HeapTuple	row = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ?
-		trigger->tg_newtuple : trigger->tg_trigtuple;
-	bool		isnull;
-	Datum		value = heap_getattr(row, SPI_fnumber(desc, name), desc, &isnull);
-
-	Assert(!isnull);
-	return *DatumGetUUIDP(value);
-}
-
-/*
  * policy_limits_spaces
  *		Whether a role of the organization's policy has a most of spaces.
  *
@@ -115,11 +73,13 @@ policy_limits_spaces(const pg_uuid_t *org_id, CommandId command)
 		memcmp(org_id, &known_org, sizeof(known_org)) != 0)
 	{
 		known_command = InvalidCommandId;
-		known = run(&plan,
-					"SELECT FROM orgusers.organizations o"
-					" JOIN orgusers.role_templates t ON t.policy = o.policy"
-					" WHERE o.id = $1 AND t.most_spaces IS NOT NULL",
-					1, org_id, org_id);
+		known = orgusers_find_row(&plan,
+								  "SELECT FROM orgusers.organizations o"
+								  " JOIN orgusers.role_templates t"
+								  "  ON t.policy = o.policy"
+								  " WHERE o.id = $1"
+								  " AND t.most_spaces IS NOT NULL",
+								  org_id);
 		known_xid = xid;
 		known_command = command;
 		known_org = *org_id;
@@ -136,7 +96,8 @@ static void
 check_spaces(TriggerData *trigger, OrgusersTouched *org, CommandId command)
 {
 	const char *column = trigger->tg_trigger->tgargs[0];
-	pg_uuid_t	subject = key_column(trigger, column);
+	pg_uuid_t	subject = orgusers_row_uuid(trigger, orgusers_new_row(trigger),
+											column);
 
 	if (command != InvalidCommandId && command == org->spaces_checked &&
 		memcmp(&subject, &org->spaces_subject, sizeof(subject)) == 0)
@@ -147,21 +108,17 @@ check_spaces(TriggerData *trigger, OrgusersTouched *org, CommandId command)
 	for (size_t i = 0; i < lengthof(subjects); i++)
 	{
 		if (strcmp(subjects[i].column, column) == 0 &&
-			run(&subjects[i].plan, subjects[i].query, 2, &org->org_id, &subject))
-		{
-			HeapTuple	row = SPI_tuptable->vals[0];
-			TupleDesc	desc = SPI_tuptable->tupdesc;
-
+			orgusers_find_row_of(&subjects[i].plan, subjects[i].query,
+								 &org->org_id, &subject))
 			ereport(ERROR,
 					(errcode(ERRCODE_OU_TOO_MANY_SPACES),
 					 errmsg("a user with the role %s would have too many spaces",
-							SPI_getvalue(row, desc, 1)),
+							orgusers_found_text(1)),
 					 errdetail("The most spaces that can be assigned to such a user, directly and by groups, is %s.",
-							   SPI_getvalue(row, desc, 2)),
+							   orgusers_found_text(2)),
 					 errhint("Take another space from the user first, or give another role."),
 					 errtableconstraint(trigger->tg_relation,
 										trigger->tg_trigger->tgname)));
-		}
 	}
 }
 
@@ -179,16 +136,14 @@ orgusers_spaces_check(PG_FUNCTION_ARGS)
 	pg_uuid_t	org_id;
 	CommandId	command;
 
-	if (!CALLED_AS_TRIGGER(fcinfo) ||
-		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event) ||
-		!TRIGGER_FIRED_AFTER(trigger->tg_event) ||
-		TRIGGER_FIRED_BY_DELETE(trigger->tg_event) ||
+	orgusers_require_after_row(fcinfo);
+	if (TRIGGER_FIRED_BY_DELETE(trigger->tg_event) ||
 		trigger->tg_trigger->tgnargs != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("not called as an AFTER ROW trigger with the name of a column")));
+				 errmsg("not called for what is written, with the name of a column")));
 
-	org_id = key_column(trigger, "org_id");
+	org_id = orgusers_row_uuid(trigger, orgusers_new_row(trigger), "org_id");
 	command = orgusers_command_of(trigger);
 	SPI_connect();
 	if (policy_limits_spaces(&org_id, command))

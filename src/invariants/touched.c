@@ -17,17 +17,17 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
-#include "catalog/namespace.h"
 #include "executor/executor.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/fmgroids.h"
 #include "utils/hsearch.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+
+PG_FUNCTION_INFO_V1(orgusers_lock_organization);
 
 static HTAB *touched = NULL;
 static bool callbacks_registered = false;
@@ -76,22 +76,6 @@ touched_subxact_end(SubXactEvent event, SubTransactionId subid,
 		if (entry->subid >= subid)
 			hash_search(touched, &entry->org_id, HASH_REMOVE, NULL);
 	}
-}
-
-/* Finds a relation of the extension; errors when it is not there. */
-static Oid
-find_relation(const char *name)
-{
-	Oid			relid = get_relname_relid(name,
-										  get_namespace_oid(ORGUSERS_SCHEMA,
-															false));
-
-	if (!OidIsValid(relid))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation %s.%s of extension orgusers is missing",
-						ORGUSERS_SCHEMA, name)));
-	return relid;
 }
 
 /* A column of an organization. */
@@ -243,8 +227,9 @@ touch_row(const pg_uuid_t *org_id, bool root_only)
 
 	PreventCommandIfReadOnly("UPDATE");
 	PreventCommandIfParallelMode("UPDATE");
-	table = table_open(find_relation("organizations"), RowExclusiveLock);
-	index = index_open(find_relation("organizations_pkey"), RowExclusiveLock);
+	table = table_open(orgusers_relation("organizations"), RowExclusiveLock);
+	index = index_open(orgusers_relation("organizations_pkey"),
+					   RowExclusiveLock);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	CommandCounterIncrement();
 	UpdateActiveSnapshotCommandId();
@@ -380,4 +365,15 @@ orgusers_touch(const pg_uuid_t *org_id)
 	if (place.unique_in_tree)
 		(void) touch_one(&place.root_id, false);
 	return touch_one(org_id, false);
+}
+
+/*
+ * orgusers_lock_organization
+ *		SQL: takes the lock of touched.h on an organization; returns whether
+ *		there is one.  For the extension's own functions.
+ */
+Datum
+orgusers_lock_organization(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(orgusers_touch(PG_GETARG_UUID_P(0)) != NULL);
 }

@@ -38,8 +38,6 @@
 
 #include "orgusers.h"
 
-#include "commands/trigger.h"
-
 /* An organization whose epoch this transaction has counted up. */
 typedef struct OrgusersTouched
 {
@@ -64,6 +62,5 @@ typedef struct OrgusersPlace
 
 extern OrgusersPlace orgusers_place(const pg_uuid_t *org_id);
 extern OrgusersTouched *orgusers_touch(const pg_uuid_t *org_id);
-extern CommandId orgusers_command_of(TriggerData *trigger);
 
 #endif							/* ORGUSERS_TOUCHED_H */

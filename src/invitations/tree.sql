@@ -1,5 +1,5 @@
 -- Where an address is used once in the tree of an account and its sub-accounts (unique_in_tree).  What holds for every
--- path is in src/invariants; here is what says so to who invites.
+-- path is in src/invariants/address_in_tree.c; here is what says so to who invites.
 
 CREATE FUNCTION orgusers.tree_refusal(org_id uuid, email orgusers.email) RETURNS text[]
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -25,7 +25,7 @@ CREATE TABLE orgusers.mail_outbox (
     variables      jsonb NOT NULL CHECK (jsonb_typeof(variables) = 'object'),
     invitation_id  uuid,
     expires_at     timestamptz CHECK (isfinite(expires_at)),
-    sealed_token   bytea,
+    sealed_token   bytea CHECK (octet_length(sealed_token) <= 1024), -- or one row could be too long for any claim
     mailer_key_id  text,
     status         text NOT NULL DEFAULT 'queued',
     attempts       integer NOT NULL DEFAULT 0 CHECK (attempts >= 0),

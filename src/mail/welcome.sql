@@ -29,4 +29,4 @@ BEGIN
     PERFORM orgusers.enqueue_mail(welcome.org_id, 'welcome', u.email, u.display_name, u.locale, '{}')
         FROM orgusers.users u WHERE u.id = welcome.user_id;
 END $$;
-COMMENT ON FUNCTION orgusers.welcome(uuid, uuid) IS 'To be called when a user has become one of the organization: sends the mail of the kind welcome, if the policy has welcome_mail and the person was never a user under it before. OU404 no mail template. Internal';
+COMMENT ON FUNCTION orgusers.welcome(uuid, uuid) IS 'Called by enroll(), when a user has become one of the organization: sends the mail of the kind welcome, if the policy has welcome_mail and the person was never a user under it before. OU404 no mail template. Internal';

@@ -36,7 +36,8 @@ orgusers_is_name(PG_FUNCTION_ARGS)
 	const char *bytes = VARDATA_ANY(name);
 	int			length = VARSIZE_ANY_EXHDR(name);
 	bool		unicode = GetDatabaseEncoding() == PG_UTF8;
-	pg_wchar	chars[MAX_NAME + 1];
+	/* and a last character that is cut off, which can come apart */
+	pg_wchar	chars[MAX_NAME + MAX_MULTIBYTE_CHAR_LEN + 1];
 	int			count = pg_mbstrlen_with_len(bytes, length);
 
 	if (count < 1 || count > MAX_NAME ||

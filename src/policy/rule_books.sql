@@ -188,8 +188,7 @@ BEGIN
     SELECT 'error', 'no_mail_template', k.kind, 'there is no template for this kind of mail, so what would send it is refused', 'install_mail_templates() adds what is missing.'
     FROM unnest(ARRAY['invitation', 'invitation_canceled', 'invitation_declined', 'welcome', 'user_left', 'user_removed',
                       'user_deactivated', 'user_reactivated', 'billing_admin_changed']) AS k (kind)
-    WHERE orgusers.mail_placeholders(k.kind) IS NOT NULL
-      AND NOT EXISTS (SELECT FROM orgusers.mail_templates m WHERE m.policy = rules.id AND m.kind = k.kind)
+    WHERE NOT EXISTS (SELECT FROM orgusers.mail_templates m WHERE m.policy = rules.id AND m.kind = k.kind)
     ORDER BY 1, 2, 3, 4;
 END $$;
 COMMENT ON FUNCTION orgusers.check_policy(text) IS 'Contradictions in a rule-book, a row each; none when all is well. severity is error (something cannot work) or warning (something is useless, or likely a mistake); finding is a word for programs; subject the role, plan, kind of mail or policy that it is about; hint says what to do. Changes nothing. For the database''s owner. OU105 no such policy';

@@ -246,5 +246,11 @@ SELECT results_eq('SELECT org_id FROM hostile.mine', ARRAY[:'other']::uuid[], 'a
 SELECT act('bob');
 SELECT results_eq('SELECT org_id FROM hostile.mine', ARRAY[:'acme']::uuid[], 'and the next actor what is theirs');
 
+-- Even the owner, who can drop any guard, gets an error and no crash.
+RESET SESSION AUTHORIZATION;
+ALTER TABLE orgusers.space_members DROP CONSTRAINT space_members_pkey, ALTER org_id DROP NOT NULL;
+SELECT throws_ok(format('INSERT INTO orgusers.space_members (user_id, space_id) SELECT %L, id FROM orgusers.spaces', person('fay')), 'XX000',
+    'unexpected NULL in column org_id of table space_members', 'a key that is NULL is no key');
+
 SELECT * FROM finish();
 ROLLBACK;

@@ -85,6 +85,11 @@ SELECT invite('018f0000-0000-7000-8000-0000000000aa') AS invitation \gset
 SELECT is((row_of(:'invitation')).variables ->> 'expires_at', '2100-01-01 09:00 (Asia/Tokyo)', 'expiry in the organization''s time zone');
 SELECT ok((row_of(:'invitation')).sealed_token IS NOT NULL, 'F4: the token is sealed');
 SELECT is((row_of(:'invitation')).mailer_key_id, (SELECT id FROM orgusers.mailer_keys), 'under the key in use');
+SELECT throws_ok(format('UPDATE orgusers.mail_outbox SET sealed_token = repeat(''x'', 1025)::bytea WHERE id = %L', :'invitation'), '23514', NULL, 'F4: a sealed token is short');
+SELECT throws_ok(format($$UPDATE orgusers.mail_outbox SET sealed_token = convert_to(repeat('x', 20000000), 'UTF8') WHERE id = %L$$, :'invitation'), '23514', NULL, 'F4: not what stops all claims');
+SELECT lives_ok(format($$UPDATE orgusers.mail_outbox SET sealed_token = orgusers.seal_invitation((orgusers.mailer_key()).public_key, org_id, invitation_id,
+    (repeat('l', 64) || '@' || repeat('d', 63) || '.' || repeat('e', 63) || '.' || repeat('f', 61))::orgusers.email, expires_at, orgusers.new_invitation_token(org_id)) WHERE id = %L$$, :'invitation'),
+    'F4: that for the longest address fits');
 SELECT throws_ok(format('SELECT enqueue(%L, %s)', k, a), c, NULL, 'refused: ' || k || ' ' || a) FROM (VALUES
     ('user_removed', 'organization => gen_random_uuid()', 'OU101'), ('user_removed', 'organization => NULL', 'OU101'),
     ('song', 'name => NULL', 'OU404'), ('user_removed', 'recipient => NULL', 'OU009'),

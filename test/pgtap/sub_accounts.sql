@@ -198,6 +198,16 @@ SELECT throws_ok($$UPDATE orgusers.organizations SET policy = 'tree' WHERE name 
 SELECT throws_ok($$INSERT INTO orgusers.organizations (parent_id, root_id, name, policy) VALUES (org('West'), org('West'), 'Odd', 'tree')$$, '23503', NULL, 'D1: the root is the parent''s');
 SELECT throws_ok($$INSERT INTO orgusers.organizations (parent_id, name, policy) VALUES (org('West'), 'Odd', 'loose')$$, '23503', NULL, 'D1: so is the policy');
 
+-- Without foreign keys there can be a circle; the list ends all the same.
+SAVEPOINT circle;
+SET LOCAL session_replication_role = replica;
+UPDATE orgusers.organizations SET parent_id = org('Far West') WHERE id = org('West');
+SET LOCAL session_replication_role = origin;
+SET LOCAL statement_timeout = '20s';
+SELECT act('dan');
+SELECT is((SELECT string_agg(name, ' ') FROM orgusers.list_sub_accounts(org('West'))), 'Far West', 'D1: a circle is listed to where it began');
+ROLLBACK TO circle;
+
 -- Deleting, from below
 SET LOCAL ROLE regress_ou_app;
 SELECT act('ann');

@@ -112,7 +112,6 @@ foreach my $part (('base') x $rounds, ('pg_wal') x $rounds)
 	$room->start_load;
 	Time::HiRes::sleep(0.5);
 	$room->terminate_load;
-	# Some may have prepared a transaction, and not decided about it.
 	$room->recover;
 	push @faults, $room->faults;
 	ok(MailRoom::wait_until(sub { $room->make_due; $room->sql("SELECT count(*) FROM orgusers.mail_outbox WHERE status NOT IN ('sent', 'withdrawn')") == 0 }),

@@ -34,7 +34,6 @@ my $run = sub {
 	$room->start_load;
 	Time::HiRes::sleep(1);
 	my $failed = $room->terminate_load;
-	# Some may have prepared a transaction, and not decided about it.
 	$room->recover;
 	return $failed;
 };

@@ -268,7 +268,7 @@ sub end_load
 	return \%failed;
 }
 
-# Ends the sessions of the load from the server's side.
+# Ends the sessions of the load from the server's side.  What they have prepared stays, with its locks: see recover.
 sub terminate_load
 {
 	my ($self) = @_;
