@@ -26,6 +26,7 @@ struct smtp_session
 	char	   *url;
 	smtp_stage	stage;
 	bool		quitting;		/* replies no longer tell of the mail */
+	bool		deaf;			/* the connection is of no use any more */
 	char		reply[256];		/* the server's last line about it */
 	const composed_message *message;
 	size_t		sent;			/* bytes of the message that curl has taken */
@@ -175,6 +176,7 @@ deliver_open(const smtp_options *options)
 		curl_easy_setopt(curl, CURLOPT_SSLVERSION,
 						 (long) CURL_SSLVERSION_TLSv1_2) == CURLE_OK &&
 		curl_easy_setopt(curl, CURLOPT_PROXY, "") == CURLE_OK &&
+		curl_easy_setopt(curl, CURLOPT_MAXCONNECTS, 1L) == CURLE_OK &&
 		curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
 		curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT,
 						 (long) options->timeout) == CURLE_OK &&
@@ -226,6 +228,7 @@ stop_listening(smtp_session *session)
 	if (curl_easy_getinfo(session->curl, CURLINFO_ACTIVESOCKET, &socket) == CURLE_OK &&
 		socket != CURL_SOCKET_BAD)
 		shutdown(socket, SHUT_RD);
+	session->deaf = true;
 }
 
 /*
@@ -254,6 +257,12 @@ deliver_message(smtp_session *session, const char *from, const char *to,
 		return DELIVERY_TEMPORARY;
 	}
 
+	/*
+	 * libcurl 8 takes it for the next mail all the same, and keeps it beside
+	 * the new one where there is room for two.
+	 */
+	curl_easy_setopt(session->curl, CURLOPT_FRESH_CONNECT, (long) session->deaf);
+	session->deaf = false;
 	session->stage = STAGE_HELLO;
 	session->quitting = false;
 	curl_easy_setopt(session->curl, CURLOPT_SERVER_RESPONSE_TIMEOUT, 0L);
